@@ -1,0 +1,1 @@
+"""Licences of weights, and consent of speakers."""

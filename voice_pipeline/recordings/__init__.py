@@ -1,0 +1,1 @@
+"""From source recordings to a manifest of utterances that a trainer can read."""

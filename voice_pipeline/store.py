@@ -1,0 +1,253 @@
+"""Where every file goes. No other module builds a path below the store.
+
+    store = Store.open()                      # option --store, environment VOICE_STORE, else ./store
+    store.dataset_manifest("dottie_default", "tts_prod_train_nemo")
+
+The store is the folder that holds artifacts/, checkpoints/, bundles/ and cache/. Every write is atomic:
+a temporary file in the same folder, fsync, rename. A reader sees the old file or the new one.
+
+This module needs the standard library only, so that a trainer in another environment can use it as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from voice_pipeline.failures import ConfigError, disk_errors
+
+STORE_ENVIRONMENT = "VOICE_STORE"
+_PROFILE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_READ_BLOCK = 1 << 20  # bytes
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # linux/fs.h
+
+
+@dataclass(frozen=True)
+class Store:
+    """The paths of one store. ``root`` is absolute."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: str | Path | None = None) -> Store:
+        """The store at ``root``, else at $VOICE_STORE, else at ./store. Creates nothing."""
+        return cls(Path(root or os.environ.get(STORE_ENVIRONMENT) or "store").expanduser().resolve())
+
+    # -- artifacts ---------------------------------------------------------------------------------
+
+    def voice_artifacts(self, voice: str) -> Path:
+        return self.root / "artifacts" / profile_id(voice)
+
+    def record(self, voice: str, stage: str) -> Path:
+        """The record of a finished stage: identity, paths, digests and figures."""
+        return self.voice_artifacts(voice) / "records" / f"{stage}.json"
+
+    def train_status(self, voice: str, job_type: str) -> Path:
+        return self.voice_artifacts(voice) / f"train_status.{job_type}.json"
+
+    def latest_train_status(self, job_type: str | None = None) -> Path:
+        """The latest status of any voice, for one job type or for any."""
+        return self.root / "artifacts" / ("train_status.json" if job_type is None else f"train_status.{job_type}.json")
+
+    def dataset_manifest(self, voice: str, job_type: str) -> Path:
+        return self.voice_artifacts(voice) / f"dataset_manifest.{job_type}.json"
+
+    def latest_dataset_manifest(self, job_type: str) -> Path:
+        return self.root / "artifacts" / f"dataset_manifest.{job_type}.json"
+
+    def dataset(self, voice: str) -> Path:
+        """The staged clips and the trainers' manifests of a voice."""
+        return self.voice_artifacts(voice) / "dataset"
+
+    def report(self, voice: str, job_type: str, suffix: str) -> Path:
+        return self.voice_artifacts(voice) / f"report.{job_type}.{suffix}"
+
+    def latest_report(self, job_type: str, suffix: str) -> Path:
+        return self.root / "artifacts" / f"report.{job_type}.{suffix}"
+
+    def features(self, voice: str) -> Path:
+        return self.voice_artifacts(voice) / "features"
+
+    def evaluation(self, voice: str) -> Path:
+        return self.voice_artifacts(voice) / "evaluation"
+
+    def license_decision(self, voice: str) -> Path:
+        return self.voice_artifacts(voice) / "license_gate.json"
+
+    # -- checkpoints, bundles, cache ---------------------------------------------------------------
+
+    def checkpoint(self, voice: str, backend: str, identity: str) -> Path:
+        """The work folder of one training: its identity decides where, so that a restart finds it."""
+        return self.root / "checkpoints" / profile_id(voice) / backend / identity[:16]
+
+    def bundle(self, voice: str) -> Path:
+        return self.root / "bundles" / profile_id(voice) / "voice_bundle"
+
+    def promoted(self, voice: str) -> Path:
+        """The folder of the promoted voice: ``voice_bundle/`` and ``decision.json``, replaced as one."""
+        return self.root / "bundles" / profile_id(voice) / "promoted"
+
+    def cache(self, kind: str, key: str, suffix: str) -> Path:
+        """A content-addressed file: ``key`` is the sha256 of everything that decides its bytes."""
+        return self.root / "cache" / kind / key[:2] / f"{key}{suffix}"
+
+    def dagster_home(self) -> Path:
+        return self.root / "dagster"
+
+    # -- relations ---------------------------------------------------------------------------------
+
+    def relative(self, path: Path) -> str:
+        """``path`` relative to the root, with POSIX separators. Raises ValueError outside the store."""
+        return path.resolve().relative_to(self.root.resolve()).as_posix()
+
+    def resolve(self, relative: str) -> Path:
+        """The file that a stored relative path names. Raises ValueError when it leaves the store."""
+        return inside(self.root, relative)
+
+
+def profile_id(voice: str) -> str:
+    """The voice's id, checked: it becomes part of paths. Raises ConfigError."""
+    if not _PROFILE_ID.fullmatch(voice):
+        raise ConfigError(f"{voice!r} is no voice id: use 1-64 of a-z, 0-9, _ and -, starting with a letter or digit")
+    return voice
+
+
+def inside(root: Path, relative: str) -> Path:
+    """``root / relative``, checked: relative, no ``..``, no link that leaves the root. Raises ValueError."""
+    pure = PurePosixPath(relative)
+    if not relative or "\\" in relative or "\0" in relative or pure.is_absolute() or ".." in pure.parts:
+        raise ValueError(f"{relative!r} is not a relative path below {root}")
+    path = root / pure
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{relative!r} leaves {root}")
+    return path
+
+
+# -- content ---------------------------------------------------------------------------------------
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value that is hashed: sorted keys, no spaces, UTF-8, finite numbers only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def identity(**parts: Any) -> str:
+    """sha256 of the named parts, as 64 hex digits: the same parts are never computed twice."""
+    return hashlib.sha256(canonical_json(parts)).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """sha256 of a file's bytes, as 64 hex digits, in constant memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_READ_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# -- atomic writing --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that becomes ``path`` when the block succeeds, and goes when it fails.
+
+    Raises VoiceFailure ``disk_full`` or ``permission_denied`` when the disk refuses.
+    """
+    with disk_errors(file=path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=f".tmp{path.suffix}")
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON for people and programs: sorted keys, two spaces, a final newline; NaN raises ValueError."""
+    write_text(path, json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises OSError, or ValueError for what is not JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that takes its place, whole, when the block succeeds.
+
+    An existing folder is exchanged in one system call (renameat2), so that a reader sees the old folder or
+    the new one, never a mixture; then the old one is removed.
+    """
+    with disk_errors(file=path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            for file in sorted(temporary.rglob("*")):
+                if file.is_file() and not file.is_symlink():
+                    file.chmod(0o644)
+                    _sync(file)
+            if path.exists():
+                _exchange(temporary, path)
+            else:
+                temporary.rename(path)
+            _sync(path.parent)
+        finally:
+            if temporary.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "renameat2"):
+        result = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+        if result == 0:
+            return
+    # File systems without the exchange (some network mounts): the gap between the two renames is the best there is.
+    aside = one.with_name(one.name + ".old")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if path.is_dir() and error.errno in (22, 95):  # EINVAL, EOPNOTSUPP: folders cannot be synced everywhere
+            return
+        raise
+    finally:
+        os.close(descriptor)

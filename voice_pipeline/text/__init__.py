@@ -1,0 +1,1 @@
+"""From written text to symbol ids: one code path for training and for speaking."""

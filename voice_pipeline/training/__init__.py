@@ -1,0 +1,1 @@
+"""Training features, and one folder for each training backend."""

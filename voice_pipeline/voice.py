@@ -1,0 +1,118 @@
+"""What a voice is: one YAML file in configs/voices/, read strictly.
+
+    voice = load_voice(project / "configs/voices/dottie_default.yaml")
+
+Unknown fields are errors, and an error names the file and the field.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from voice_pipeline.failures import ConfigError
+from voice_pipeline.store import profile_id
+
+DEFAULT_MIN_BYTES = 5_000_000  # bytes of source audio; some two minutes of 16-bit mono at 22.05 kHz
+
+Model = TypeVar("Model", bound=BaseModel)
+Lane = Literal["production", "experimental"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Source(_Strict):
+    """Where the recordings are and what they are."""
+
+    path: Path = Field(description="A recording, or a folder of clips; relative to the project's root.")
+    kind: Literal["recording", "clips"] | None = Field(None, description="Detected from the path when not given.")
+    text: Literal["ljspeech", "txt"] | None = Field(
+        None, description="ljspeech: metadata.csv; txt: one .txt beside each clip. Detected when not given."
+    )
+    min_bytes: int = Field(DEFAULT_MIN_BYTES, ge=1, description="The least bytes of audio, in all.")
+    license: str = Field("LicenseRef-Proprietary-Own-Recording", description="SPDX id or LicenseRef of the recordings.")
+
+
+class Consent(_Strict):
+    """Who speaks, and whether that person agreed to what this voice is for."""
+
+    speaker_type: Literal["human", "synthetic"]
+    speaker: str = Field(min_length=1, description="The person's name or pseudonym; for a synthetic one, its maker.")
+    status: Literal["granted", "missing", "revoked", "not_applicable"]
+    commercial_use: bool = False
+    granted_on: date | None = None
+    expires_on: date | None = None
+    evidence: str | None = Field(None, description="Where the signed consent is kept.")
+
+    @model_validator(mode="after")
+    def _fits_the_speaker(self) -> Consent:
+        if self.speaker_type == "human" and self.status == "not_applicable":
+            raise ValueError("a human speaker's consent cannot be not_applicable")
+        if self.status == "granted" and self.speaker_type == "human" and not (self.granted_on and self.evidence):
+            raise ValueError("a granted consent needs granted_on and evidence")
+        return self
+
+
+class BaseWeights(_Strict):
+    """Weights that training starts from: a local ``.nemo`` and its weights manifest."""
+
+    path: Path
+    manifest: Path = Field(description="The weights manifest (CONTRACTS 8) of this file.")
+
+
+class Voice(_Strict):
+    """One voice, as its config describes it."""
+
+    voice_profile_id: str
+    display_name: str = Field(min_length=1, max_length=200)
+    language: str = Field("en-US", pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
+    lane: Lane = "production"
+    recipe: str = Field("cpu_small", pattern=r"^[a-z0-9_]+$", description="A file in configs/recipes/.")
+    source: Source
+    consent: Consent
+    base: dict[Literal["fastpitch", "hifigan"], BaseWeights] = Field(default_factory=dict)
+    gates: dict[str, float] = Field(default_factory=dict, description="Overrides of configs/gates.yaml, shown as such.")
+    seed: int = Field(1234, ge=0, le=2**31 - 1)
+
+    @field_validator("voice_profile_id")
+    @classmethod
+    def _checked_id(cls, value: str) -> str:
+        return profile_id(value)
+
+    @property
+    def job_type(self) -> str:
+        """The job type that trains this voice."""
+        return "tts_prod_train_nemo" if self.lane == "production" else "tts_voice_train"
+
+
+def load_voice(path: Path) -> Voice:
+    """Read and check one voice config. Raises ConfigError that names the file and every wrong field."""
+    voice = parse_strict(Voice, path)
+    if voice.voice_profile_id != path.stem:
+        raise ConfigError(f"{path}: voice_profile_id is {voice.voice_profile_id!r}, but the file is {path.name}")
+    return voice
+
+
+def parse_strict(model: type[Model], path: Path) -> Model:
+    """Read a YAML file into ``model``. Raises ConfigError that names the file and every wrong field."""
+    try:
+        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected fields, found {type(value).__name__}")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}" for item in error.errors()]
+        raise ConfigError(f"{path}: " + "; ".join(lines)) from error
