@@ -85,6 +85,7 @@ def _reasons() -> Iterator[Reason]:
     yield Reason("out_of_memory", train, "Lower the recipe's batch size, or train on a machine with more memory.")
     yield Reason("non_finite_loss", train, "Lower the recipe's learning rate, or look for broken clips, then train again.")
     yield Reason("checkpoint_missing", train, "Train again; the trainer ended without a checkpoint.")
+    yield Reason("internal_error", train, "This is a defect in the pipeline: report it with the run's log.")
     yield Reason("cancelled", train, "Train again when you like; it resumes from its last checkpoint.")
     yield Reason("license_noncommercial", gate, "Replace the weights by ones licensed for commercial use.")
     yield Reason("license_unclear", gate, "Record the weights' licence in the allowlist with evidence, or replace them.")

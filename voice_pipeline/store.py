@@ -85,6 +85,10 @@ class Store:
     def license_decision(self, voice: str) -> Path:
         return self.voice_artifacts(voice) / "license_gate.json"
 
+    def promotion_decision(self, voice: str) -> Path:
+        """The latest promotion decision, GO or NO-GO, with every blocker."""
+        return self.voice_artifacts(voice) / "promotion_decision.json"
+
     # -- checkpoints, bundles, cache ---------------------------------------------------------------
 
     def checkpoint(self, voice: str, backend: str, identity: str) -> Path:
