@@ -40,9 +40,9 @@ class Store:
     root: Path
 
     @classmethod
-    def open(cls, root: str | Path | None = None) -> Store:
-        """The store at ``root``, else at $VOICE_STORE, else at ./store. Creates nothing."""
-        return cls(Path(root or os.environ.get(STORE_ENVIRONMENT) or "store").expanduser().resolve())
+    def open(cls, root: str | Path | None = None, *, default: str | Path = "store") -> Store:
+        """The store at ``root``, else at $VOICE_STORE, else at ``default``. Creates nothing."""
+        return cls(Path(root or os.environ.get(STORE_ENVIRONMENT) or default).expanduser().resolve())
 
     # -- artifacts ---------------------------------------------------------------------------------
 
