@@ -121,6 +121,12 @@ def build_report(
     )
 
 
+def superseded(store: Store, voice: Voice, run_id: str, *, started_at: float) -> bool:
+    """Whether a run that began after ``started_at`` (seconds since the epoch) has written the voice's status since."""
+    status = _read(store.train_status(voice.voice_profile_id, voice.job_type))
+    return status is not None and status.get("run_id") != run_id and float(status.get("timestamp") or 0) > started_at
+
+
 def _settle_status(
     store: Store, voice: Voice, run_id: str, failed_step: str | None, failure: VoiceFailure | None
 ) -> None:
