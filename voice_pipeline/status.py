@@ -47,7 +47,7 @@ class TrainStatus:
     message: str
     voice_profile_id: str
     run_id: str
-    progress: Progress = Progress(0, 1)
+    progress: Progress = field(default_factory=lambda: Progress(0, 1))
     stats: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     root_cause_class: str | None = None

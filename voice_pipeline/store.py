@@ -47,6 +47,7 @@ class Store:
     # -- artifacts ---------------------------------------------------------------------------------
 
     def voice_artifacts(self, voice: str) -> Path:
+        """Everything that is written about one voice."""
         return self.root / "artifacts" / profile_id(voice)
 
     def record(self, voice: str, stage: str) -> Path:
@@ -54,6 +55,7 @@ class Store:
         return self.voice_artifacts(voice) / "records" / f"{stage}.json"
 
     def train_status(self, voice: str, job_type: str) -> Path:
+        """The status of a voice's training, by job type."""
         return self.voice_artifacts(voice) / f"train_status.{job_type}.json"
 
     def latest_train_status(self, job_type: str | None = None) -> Path:
@@ -61,9 +63,11 @@ class Store:
         return self.root / "artifacts" / ("train_status.json" if job_type is None else f"train_status.{job_type}.json")
 
     def dataset_manifest(self, voice: str, job_type: str) -> Path:
+        """The dataset manifest of a voice, by job type."""
         return self.voice_artifacts(voice) / f"dataset_manifest.{job_type}.json"
 
     def latest_dataset_manifest(self, job_type: str) -> Path:
+        """The latest dataset manifest of any voice."""
         return self.root / "artifacts" / f"dataset_manifest.{job_type}.json"
 
     def dataset(self, voice: str) -> Path:
@@ -71,18 +75,23 @@ class Store:
         return self.voice_artifacts(voice) / "dataset"
 
     def report(self, voice: str, job_type: str, suffix: str) -> Path:
+        """The final report of a voice: suffix ``txt`` or ``json``."""
         return self.voice_artifacts(voice) / f"report.{job_type}.{suffix}"
 
     def latest_report(self, job_type: str, suffix: str) -> Path:
+        """The latest final report of any voice."""
         return self.root / "artifacts" / f"report.{job_type}.{suffix}"
 
     def features(self, voice: str) -> Path:
+        """The index and the statistics of a voice's training features."""
         return self.voice_artifacts(voice) / "features"
 
     def evaluation(self, voice: str) -> Path:
+        """The evaluation of a voice's bundle, with what it said."""
         return self.voice_artifacts(voice) / "evaluation"
 
     def license_decision(self, voice: str) -> Path:
+        """The decision of the licence gate."""
         return self.voice_artifacts(voice) / "license_gate.json"
 
     def promotion_decision(self, voice: str) -> Path:
@@ -96,6 +105,7 @@ class Store:
         return self.root / "checkpoints" / profile_id(voice) / backend / identity[:16]
 
     def bundle(self, voice: str) -> Path:
+        """The newest bundle of a voice, promoted or not."""
         return self.root / "bundles" / profile_id(voice) / "voice_bundle"
 
     def promoted(self, voice: str) -> Path:
@@ -107,6 +117,7 @@ class Store:
         return self.root / "cache" / kind / key[:2] / f"{key}{suffix}"
 
     def dagster_home(self) -> Path:
+        """The Dagster instance that is used where DAGSTER_HOME is not set."""
         return self.root / "dagster"
 
     # -- relations ---------------------------------------------------------------------------------

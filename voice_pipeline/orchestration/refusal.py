@@ -38,7 +38,11 @@ def refuse(error: Exception, voice: str, *checks: str) -> Iterator[dg.AssetCheck
         metadata[FILE] = dg.MetadataValue.text(failure.file)
     for check in checks:
         yield dg.AssetCheckResult(
-            passed=False, check_name=check, severity=dg.AssetCheckSeverity.ERROR, description=str(failure), metadata=metadata
+            passed=False,
+            check_name=check,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=str(failure),
+            metadata=metadata,
         )
     raise dg.Failure(description=str(failure), metadata=metadata, allow_retries=False) from error
 

@@ -30,7 +30,9 @@ def voices_in_step(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
     missing = new_voices(context.instance, project)
     if not missing:
         retired = retired_voices(context.instance, project)
-        return dg.SkipReason("All voices have their partition." + (f" Retired: {', '.join(retired)}." if retired else ""))
+        return dg.SkipReason(
+            "All voices have their partition." + (f" Retired: {', '.join(retired)}." if retired else "")
+        )
     return dg.SensorResult(dynamic_partitions_requests=[VOICES.build_add_request(missing)])
 
 

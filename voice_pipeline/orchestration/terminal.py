@@ -128,7 +128,9 @@ class _Display:
         )
 
     def __enter__(self) -> _Display:
-        self._live: Live | None = Live(self._bar, console=self._screen, transient=True) if self._screen.is_terminal else None
+        self._live: Live | None = (
+            Live(self._bar, console=self._screen, transient=True) if self._screen.is_terminal else None
+        )
         if self._live is not None:
             self._live.start()
         self._thread.start()
