@@ -5,6 +5,7 @@
 #
 # Python 3.11 or 3.12 is taken from $PYTHON or the PATH. torch: a machine with an NVIDIA GPU gets the CUDA build;
 # any other gets a CPU build: from $PIP_FIND_LINKS when a wheel lies there, else from PyTorch's own CPU index.
+# $TORCH_BACKEND (cpu, auto, cu128, ...; see uv) overrides that choice.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
@@ -49,7 +50,10 @@ torch_wheel_offered() {
 }
 
 if [[ " ${extras[*]} " == *" nemo "* ]] && ! "$VENV/bin/python" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '$TORCH')" 2>/dev/null; then
-  if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
+  if [[ -n ${TORCH_BACKEND:-} && $TORCH_BACKEND != cpu ]]; then
+    say "Installing torch $TORCH, backend $TORCH_BACKEND"
+    install --torch-backend "$TORCH_BACKEND" "torch==$TORCH"
+  elif command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
     say "Installing torch $TORCH with CUDA"
     install "torch==$TORCH"
   elif torch_wheel_offered; then

@@ -67,12 +67,13 @@ def train(voice: VoiceArgument, store: StoreOption = None) -> int:
     from rich.console import Console
 
     from voice_pipeline.orchestration.terminal import run_job
+    from voice_pipeline.report import report_header
     from voice_pipeline.voice import load_voice_by_id
 
     project = _project()
     configured = load_voice_by_id(project, voice)
     outcome = run_job(project, _store(store), configured, job_name=configured.job_type, console=Console())
-    typer.echo(outcome.report.render(), nl=False)
+    typer.echo(outcome.report.render(report_header(configured)), nl=False)
     if outcome.failure is not None:
         typer.echo(str(outcome.failure), err=True)
     return outcome.exit_code

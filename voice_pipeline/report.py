@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def close_run(
     *,
     failed_step: str | None = None,
     failure: VoiceFailure | None = None,
-    header: str = HEADER,
+    header: str | None = None,
 ) -> Report:
     """Make the voice's status true for this run, then write its report beside it, as text and as JSON."""
     _settle_status(store, voice, run_id, failed_step, failure)
@@ -73,9 +74,14 @@ def close_run(
         (store.report(voice.voice_profile_id, job_type, "txt"), store.report(voice.voice_profile_id, job_type, "json")),
         (store.latest_report(job_type, "txt"), store.latest_report(job_type, "json")),
     ):
-        write_text(text_path, report.render(header))
+        write_text(text_path, report.render(header or report_header(voice)))
         write_json(json_path, value)
     return report
+
+
+def report_header(voice: Voice) -> str:
+    """The block's first line: inside our images ($VOICE_CONTAINER) it names the lane."""
+    return CONTAINER_HEADERS[voice.lane] if os.environ.get(CONTAINER_ENVIRONMENT) else HEADER
 
 
 def build_report(
