@@ -81,6 +81,7 @@ def _reasons() -> Iterator[Reason]:
     yield Reason("empty_dataset", data, "Add recordings with text; the manifest needs at least one of each split.")
     yield Reason("transcript_missing", data, "Add the recordings' text: metadata.csv or one .txt beside each clip.")
     yield Reason("config_invalid", data, "Correct the config file; the message names the file and the field.")
+    yield Reason("source_changed", data, "Run audio_preflight again: the recordings changed after it.")
     yield Reason("consent_missing", data, "Record the speaker's consent in the voice's config.")
     yield Reason("trainer_exit_nonzero", train, "Read the trainer's log, then train again; it resumes.")
     yield Reason("trainer_killed", train, "Train again; it resumes from its last checkpoint.")

@@ -70,6 +70,10 @@ class Store:
         """The latest dataset manifest of any voice."""
         return self.root / "artifacts" / f"dataset_manifest.{job_type}.json"
 
+    def preflight(self, voice: str) -> Path:
+        """The pictures of a voice's recordings."""
+        return self.voice_artifacts(voice) / "preflight"
+
     def dataset(self, voice: str) -> Path:
         """The staged clips and the trainers' manifests of a voice."""
         return self.voice_artifacts(voice) / "dataset"
