@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from voice_pipeline.orchestration.partitions import VOICES
-
 PREPARATION = ("audio_preflight", "dataset_manifest")
 PRODUCTION = (
     *PREPARATION,
@@ -20,7 +18,6 @@ PRODUCTION = (
 tts_prod_train_nemo = dg.define_asset_job(
     "tts_prod_train_nemo",
     selection=dg.AssetSelection.assets(*PRODUCTION),
-    partitions_def=VOICES,
     executor_def=dg.in_process_executor,
     description="Recordings to a promoted voice in the primary production lane: NeMo FastPitch and HiFi-GAN.",
     tags={"lane": "production", "job_type": "tts_prod_train_nemo"},
@@ -29,7 +26,6 @@ tts_prod_train_nemo = dg.define_asset_job(
 dataset = dg.define_asset_job(
     "dataset",
     selection=dg.AssetSelection.assets(*PREPARATION),
-    partitions_def=VOICES,
     executor_def=dg.in_process_executor,
     description="Preflight and dataset manifest only: what would be trained on.",
     tags={"job_type": "dataset"},

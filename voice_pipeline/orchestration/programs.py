@@ -28,7 +28,11 @@ class ProgramEnd:
 
 
 def run_program(
-    context: dg.AssetExecutionContext, command: Sequence[str], *, log_path: Path, cwd: Path | None = None
+    context: dg.AssetExecutionContext,
+    command: Sequence[str],
+    *,
+    log_path: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> ProgramEnd:
     """Run ``command`` in a session of its own; its stdout is shown in the step's log, its stderr kept in ``log_path``.
 
@@ -46,8 +50,7 @@ def run_program(
     ):
         process = subprocess.Popen(
             list(command),
-            cwd=cwd,
-            env={**os.environ, **session.get_bootstrap_env_vars()},
+            env={**os.environ, **(environment or {}), **session.get_bootstrap_env_vars()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -11,6 +11,8 @@ from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training.recipe import Recipe, load_recipe
 from voice_pipeline.voice import Voice, find_project, load_voice_by_id
 
+OWNERS = ["team:voice"]
+
 
 class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The project's root and the store. Empty fields mean VOICE_PROJECT and VOICE_STORE, else the usual places."""
