@@ -1,0 +1,112 @@
+"""The record of known weights: id -> licence facts that a person has checked. configs/licensing/allowlist.yaml.
+
+allowlist = load_allowlist(project)
+entry = allowlist.entry("whisper/tiny.en")
+entry.disagreements(manifest, policy)               # () when the manifest says what the record says
+entry.packaged.locate()                             # where an installed package keeps the file
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from voice_pipeline.licensing.policy import Policy
+from voice_pipeline.licensing.weights_manifest import WeightsManifest
+from voice_pipeline.voice import parse_strict
+
+ALLOWLIST_PATH = Path("configs/licensing/allowlist.yaml")
+MANIFESTS_PATH = Path("configs/licensing/weights")  # a weights manifest for each entry, named by manifest_name
+
+_Url = Annotated[str, Field(pattern=r"^https://\S+$", max_length=2000)]
+_Checksum = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Packaged(_Strict):
+    """A file inside an installed Python package."""
+
+    distribution: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="Relative POSIX path, as the distribution's RECORD writes it.")
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("must be a relative path without ..")
+        return value
+
+    def locate(self) -> Path | None:
+        """The installed file, without importing the package; None where it is not installed."""
+        try:
+            found = Path(str(metadata.distribution(self.distribution).locate_file(self.path)))
+        except metadata.PackageNotFoundError:
+            return None
+        return found if found.is_file() else None
+
+
+class KnownWeights(_Strict):
+    """The checked licence facts of one set of weights."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)
+    provider: str = Field(min_length=1)
+    source: _Url
+    weights_license: str = Field(min_length=1)
+    code_license: str = Field(min_length=1)
+    commercial_use_allowed: bool
+    redistribution_allowed: bool
+    attribution_required: bool
+    license_url: _Url
+    checksums: tuple[_Checksum, ...] = Field(min_length=1)
+    packaged: Packaged | None = None
+
+    def disagreements(self, manifest: WeightsManifest, policy: Policy) -> tuple[str, ...]:
+        """What ``manifest`` says otherwise than this record; licences are compared in their SPDX spelling."""
+        compared = (
+            ("source", manifest.source_url, self.source),
+            ("code_license", policy.canonical(manifest.code_license), policy.canonical(self.code_license)),
+            ("weights_license", policy.canonical(manifest.weights_license), policy.canonical(self.weights_license)),
+            ("commercial_use_allowed", manifest.commercial_use_allowed, self.commercial_use_allowed),
+            ("attribution_required", manifest.attribution_required, self.attribution_required),
+        )
+        return tuple(
+            f"{name}: the manifest says {said}, the allowlist {known}"
+            for name, said, known in compared
+            if said != known
+        )
+
+
+class Allowlist(_Strict):
+    """All known weights, in the file's order."""
+
+    weights: tuple[KnownWeights, ...]
+
+    @model_validator(mode="after")
+    def _one_entry_an_id(self) -> Allowlist:
+        names = [manifest_name(entry.id) for entry in self.weights]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"weights: {', '.join(twice)} twice")
+        return self
+
+    def entry(self, model_id: str) -> KnownWeights | None:
+        """The record of one id, or None."""
+        return next((entry for entry in self.weights if entry.id == model_id), None)
+
+
+def load_allowlist(project: Path) -> Allowlist:
+    """The allowlist of a project. Raises ConfigError that names the file and the field."""
+    return parse_strict(Allowlist, project / ALLOWLIST_PATH)
+
+
+def manifest_name(model_id: str) -> str:
+    """File name of the weights manifest of an id: ``whisper/tiny.en`` -> ``whisper-tiny.en.weights-manifest.json``."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", model_id).lower() + ".weights-manifest.json"
