@@ -90,6 +90,10 @@ class Store:
         """The index and the statistics of a voice's training features."""
         return self.voice_artifacts(voice) / "features"
 
+    def bundle_work(self, voice: str) -> Path:
+        """What the export of a bundle was told, and its log."""
+        return self.voice_artifacts(voice) / "voice_bundle"
+
     def evaluation(self, voice: str) -> Path:
         """The evaluation of a voice's bundle, with what it said."""
         return self.voice_artifacts(voice) / "evaluation"

@@ -60,13 +60,17 @@ class FileEntry(_Strict):
 
 
 class Provenance(_Strict):
-    """What the bundle was made from. Holds no clock time, host or absolute path."""
+    """What the bundle was made from. Holds no clock time, host or absolute path.
+
+    Whoever builds the bundle gives commit, config, dataset and recipe; ``build.run`` fills in the rest.
+    """
 
     commit: str = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64}|unknown)(-dirty)?$", description="Commit of the code.")
     config_sha256: Sha256 = Field(pattern=_SHA256, description="sha256 of the voice's config.")
     dataset_sha256: Sha256 = Field(pattern=_SHA256, description="sha256 of the dataset manifest.")
     weights_refs: tuple[str, ...] = Field(
-        description="The weights manifests of everything that has a part in the voice; paths in this bundle."
+        default=(),
+        description="The weights manifests of everything that has a part in the voice; paths in this bundle.",
     )
     code_version: str = Field(min_length=1, max_length=64, description="Version of voice-pipeline.")
     recipe: str = Field(pattern=r"^[a-z0-9_]+$", description="Name of the recipe in configs/recipes/.")
