@@ -102,6 +102,20 @@ def _reasons() -> Iterator[Reason]:
 REASONS: Mapping[str, Reason] = MappingProxyType({reason.code: reason for reason in _reasons()})
 
 
+@dataclass(frozen=True, order=True)
+class Blocker:
+    """One reason of a gate's NO-GO. ``reason`` is a key of ``REASONS``; KeyError for another, a programming error."""
+
+    reason: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        REASONS[self.reason]
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
 class VoiceFailure(Exception):
     """A classified failure.
 

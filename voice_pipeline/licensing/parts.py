@@ -1,0 +1,178 @@
+"""Everything with weights that has a part in a voice, found from what was really used.
+
+    parts = parts_of(project, voice, store, judges=[Judge("whisper/tiny.en", None)])
+    weights_manifests(parts)             # name -> path: what the bundle carries
+
+Sources of the truth: the training's own spec (base weights), the text frontend's sources (lexicon, pronunciation
+model), the recordings' about.json and the consent record (a synthetic speaker), the evaluation (its judges).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voice_pipeline.failures import ConfigError
+from voice_pipeline.licensing.allowlist import MANIFESTS_PATH, Allowlist, KnownWeights, load_allowlist, manifest_name
+from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read_weights_manifest
+from voice_pipeline.store import Store, read_json
+from voice_pipeline.training.spec import read_spec
+from voice_pipeline.voice import Voice
+
+_ABOUT_MAX_BYTES = 65_536
+_SAMPLE_SPEAKER = ("hibari-tts/heart", "hibari-tts/oov")  # its voice, and its pronunciations of unknown words
+_SAMPLE_SPEAKER_ENGINE = "hibari-tts "
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model that judges the voice. ``sha256`` is of the weights that judged; None before the evaluation."""
+
+    model_id: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One set of weights with a part in the voice."""
+
+    role: str
+    model_id: str
+    manifest: Path | None  # its weights manifest; None where there is none
+    file: Path | None  # the real weights; None where they are not on this machine
+    used_sha256: str | None = None  # of the bytes that were used, where the evidence names them
+    shipped: bool = False  # whether the bundle holds them, or what was trained from them
+
+    @property
+    def name(self) -> str:
+        """Its short name in the bundle: ``whisper/tiny.en`` -> ``whisper-tiny.en``."""
+        return manifest_name(self.model_id).removesuffix(".weights-manifest.json")
+
+
+def parts_of(project: Path, voice: Voice, store: Store, *, judges: Sequence[Judge] = ()) -> tuple[Part, ...]:
+    """All parts of ``voice``, sorted by role and id. Raises ConfigError for a wrong allowlist."""
+    allowlist = load_allowlist(project)
+    found = [
+        *_base_parts(project, voice, store),
+        *_frontend_parts(project, voice, allowlist),
+        *_speaker_parts(project, voice, allowlist),
+        *(_known(project, allowlist, "judge", judge.model_id, used_sha256=judge.sha256) for judge in judges),
+    ]
+    return tuple(sorted(found, key=lambda part: (part.role, part.model_id)))
+
+
+def weights_manifests(parts: Sequence[Part]) -> dict[str, Path]:
+    """Short name -> weights manifest, for the bundle. Parts without one are left to the gate, which refuses."""
+    return {part.name: part.manifest for part in parts if part.manifest is not None}
+
+
+def _base_parts(project: Path, voice: Voice, store: Store) -> Iterator[Part]:
+    used = _bases_used(store, voice)
+    for model in sorted({*used, *voice.base}):
+        config = voice.base.get(model)  # type: ignore[call-overload]
+        role = f"{model} base"
+        if config is None:  # the config forgot what the training began from
+            yield Part(role, f"unknown/{used[model].name}", None, used[model], shipped=True)
+            continue
+        manifest = project / config.manifest
+        yield Part(
+            role,
+            _model_id(manifest) or f"unknown/{config.path.name}",
+            manifest,
+            project / config.path,
+            used_sha256=_bases_sha256(store, voice).get(model),
+            shipped=True,
+        )
+
+
+def _bases_used(store: Store, voice: Voice) -> dict[str, Path]:
+    spec = _spec(store, voice)
+    return {} if spec is None else {name: base.path for name, base in spec.base.items()}
+
+
+def _bases_sha256(store: Store, voice: Voice) -> dict[str, str]:
+    spec = _spec(store, voice)
+    return {} if spec is None else {name: base.sha256 for name, base in spec.base.items()}
+
+
+def _spec(store: Store, voice: Voice) -> Any:
+    """The spec of the training that the voice's checkpoint came from; None before a training."""
+    try:
+        record = read_json(store.record(voice.voice_profile_id, "nemo_checkpoint"))
+        return read_spec(store.resolve(record["work_dir"]) / "spec.json")
+    except (OSError, ValueError, KeyError, TypeError, ConfigError):
+        return None
+
+
+def _frontend_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterator[Part]:
+    if not voice.language.startswith("en"):
+        yield Part("text frontend", f"unknown/{voice.language}", None, None, shipped=True)
+        return
+    from voice_pipeline.text.english.resources import SOURCES
+
+    for source in SOURCES:
+        entry = _packaged(allowlist, source.package, source.file)
+        if entry is None:
+            yield Part("text frontend", f"unknown/{source.package}/{source.file}", None, None, shipped=True)
+        else:
+            yield _known(project, allowlist, "text frontend", entry.id, used_sha256=source.sha256, shipped=True)
+
+
+def _speaker_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterator[Part]:
+    """The weights of a synthetic speaker, whoever says that it is one: the config or the recordings."""
+    about = _about(project / voice.source.path)
+    if voice.consent.speaker_type != "synthetic" and about.get("synthetic") is not True:
+        return
+    speakers = [str(about["speaker"])] if "speaker" in about else []
+    if voice.consent.speaker_type == "synthetic":
+        speakers.append(voice.consent.speaker)
+    for speaker in speakers:
+        if not speaker.startswith(_SAMPLE_SPEAKER_ENGINE):
+            yield Part("synthetic speaker", f"unknown/{speaker}", None, None)
+    if any(speaker.startswith(_SAMPLE_SPEAKER_ENGINE) for speaker in speakers):
+        for model_id in _SAMPLE_SPEAKER:
+            yield _known(project, allowlist, "synthetic speaker", model_id)
+    if not speakers:
+        yield Part("synthetic speaker", "unknown", None, None)
+
+
+def _about(source: Path) -> Mapping[str, Any]:
+    """about.json of recordings that a program made; {} where there is none. Untrusted: only read."""
+    try:
+        with (source / "about.json").open("rb") as stream:
+            value = json.loads(stream.read(_ABOUT_MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _known(
+    project: Path,
+    allowlist: Allowlist,
+    role: str,
+    model_id: str,
+    *,
+    used_sha256: str | None = None,
+    shipped: bool = False,
+) -> Part:
+    """A part whose weights come inside an installed package; its manifest is one of the project's."""
+    entry = allowlist.entry(model_id)
+    file = entry.packaged.locate() if entry is not None and entry.packaged is not None else None
+    return Part(role, model_id, project / MANIFESTS_PATH / manifest_name(model_id), file, used_sha256, shipped)
+
+
+def _packaged(allowlist: Allowlist, distribution: str, path: str) -> KnownWeights | None:
+    for entry in allowlist.weights:
+        if entry.packaged is not None and (entry.packaged.distribution, entry.packaged.path) == (distribution, path):
+            return entry
+    return None
+
+
+def _model_id(manifest: Path) -> str | None:
+    try:
+        return read_weights_manifest(manifest).model_id
+    except InvalidManifestError:
+        return None
