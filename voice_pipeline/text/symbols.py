@@ -17,8 +17,13 @@ APOSTROPHE = "'"
 PAD = "<pad>"
 OOV = "<oov>"
 
-CONSONANTS = tuple("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split())
-VOWELS = tuple("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+# fmt: off
+CONSONANTS = (
+    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N",
+    "NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH",
+)
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+# fmt: on
 STRESSES = ("0", "1", "2")  # none, primary, secondary
 STRESSED_VOWELS = tuple(vowel + stress for vowel in VOWELS for stress in STRESSES)
 PHONES = frozenset(CONSONANTS + STRESSED_VOWELS)

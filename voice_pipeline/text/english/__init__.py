@@ -1,0 +1,1 @@
+"""English (US): normalisation, lexicon, pronunciation of unknown words."""
