@@ -31,7 +31,7 @@ def limit(samples: NDArray[np.float32], rate: int, ceiling: float) -> NDArray[np
     padded = np.pad(lowest, half, mode="edge")
     sums = np.concatenate([[0.0], np.cumsum(padded)])
     gain = (sums[2 * half + 1 :] - sums[: -2 * half - 1]) / (2 * half + 1)
-    limited = (samples * np.minimum(gain, needed)).astype(np.float32)
+    limited: NDArray[np.float32] = (samples * np.minimum(gain, needed)).astype(np.float32)
     np.clip(limited, -ceiling, ceiling, out=limited)  # float32 may have rounded up past the ceiling
     return limited
 
