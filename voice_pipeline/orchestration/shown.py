@@ -9,6 +9,9 @@ from typing import Any
 
 import dagster as dg
 
+from voice_pipeline.recordings.decoding import open_audio
+from voice_pipeline.recordings.pictures import Overview, spectrogram_png, waveform_png
+
 _NOT_FIGURES = frozenset({"identity", "stage"})
 
 
@@ -39,6 +42,19 @@ def picture(title: str, png: bytes) -> dg.MetadataValue:
 def picture_of(title: str, path: Path) -> dict[str, dg.MetadataValue]:
     """The picture of a file under ``title``; nothing where there is no file."""
     return {title: picture(title, path.read_bytes())} if path.is_file() else {}
+
+
+def sound(title: str, path: Path) -> dict[str, dg.MetadataValue]:
+    """Where a WAV lies, with the pictures of its waveform and its spectrogram."""
+    with open_audio(path) as audio:
+        overview = Overview(audio.seconds)
+        for block in audio.blocks():
+            overview.add(block, audio.sample_rate)
+    return {
+        title: dg.MetadataValue.path(path),
+        f"{title} waveform": picture("waveform", waveform_png(overview)),
+        f"{title} spectrogram": picture("spectrogram", spectrogram_png(overview)),
+    }
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dg.MetadataValue:

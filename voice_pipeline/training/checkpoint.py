@@ -143,6 +143,18 @@ def conclude(plan: TrainingPlan) -> CheckpointRecord:
     return record
 
 
+def load_record(store: Store, voice: str) -> CheckpointRecord:
+    """The stored record of a finished training. Raises VoiceFailure ``checkpoint_missing``."""
+    path = store.record(voice, STAGE)
+    try:
+        value = read_json(path)
+        del value["stage"]
+        return CheckpointRecord(**value)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        detail = "no finished training; materialize nemo_checkpoint first"
+        raise VoiceFailure("checkpoint_missing", detail, voice=voice) from error
+
+
 def _completed(plan: TrainingPlan, record: CheckpointRecord, result: dict[str, Any]) -> TrainStatus:
     started = TrainStatus.start(plan.spec.job_type, plan.spec.voice_profile_id, plan.spec.run_id)
     return replace(

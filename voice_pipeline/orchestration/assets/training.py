@@ -8,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 
+from voice_pipeline.orchestration.assets.recordings import dataset_manifest
 from voice_pipeline.orchestration.partitions import VOICES
 from voice_pipeline.orchestration.programs import run_program
 from voice_pipeline.orchestration.refusal import refuse
-from voice_pipeline.orchestration.assets.recordings import dataset_manifest
 from voice_pipeline.orchestration.shown import figures, picture_of
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
 from voice_pipeline.recordings import manifest
@@ -113,5 +113,7 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
             **picture_of("alignment", plan.work_dir / "alignment.png"),
         },
         data_version=dg.DataVersion(record.identity),
-        check_results=[dg.AssetCheckResult(check_name="training_complete", passed=True, metadata={"loss": record.loss})],
+        check_results=[
+            dg.AssetCheckResult(check_name="training_complete", passed=True, metadata={"loss": record.loss})
+        ],
     )

@@ -1,0 +1,71 @@
+"""From trained models to a bundle that speaks, and to what is measured on its speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from voice_pipeline.bundle import build, provenance
+from voice_pipeline.licensing.parts import parts_of, weights_manifests
+from voice_pipeline.orchestration.assets.training import nemo_checkpoint
+from voice_pipeline.orchestration.partitions import VOICES
+from voice_pipeline.orchestration.refusal import refuse
+from voice_pipeline.orchestration.shown import figures, sound
+from voice_pipeline.orchestration.workspace import OWNERS, Workspace
+from voice_pipeline.store import sha256_file
+from voice_pipeline.training import checkpoint
+
+GROUP = "speech"
+_SHOWN_SENTENCES = 40
+
+
+@dg.asset(
+    partitions_def=VOICES,
+    deps=[nemo_checkpoint],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"onnx"},
+    code_version=build.VERSION,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "bundle_valid",
+            asset="voice_bundle",
+            blocking=True,
+            description="Every listed file is there with its size and digest, and nothing else; ONNX speaks as torch does.",
+        )
+    ],
+)
+def voice_bundle(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[Any]:
+    """The voice as one verified folder: two .nemo files, and ONNX models that speak without NeMo."""
+    name = context.partition_key
+    try:
+        voice, store = workspace.voice(name), workspace.open_store()
+        project, recipe, frontend = workspace.project_root(), workspace.recipe(voice), workspace.frontend(voice)
+        trained = checkpoint.load_record(store, name)
+        record = build.run(
+            voice,
+            store,
+            build.TrainedModels.from_result(store.resolve(trained.work_dir), voice=name),
+            frontend,
+            provenance.provenance_of(project, voice, recipe, sha256_file(store.dataset_manifest(name, voice.job_type))),
+            weights_manifests(parts_of(project, voice, store)),
+        )
+    except Exception as error:
+        yield from refuse(error, name, "bundle_valid")
+        return
+    yield dg.MaterializeResult(
+        metadata={
+            **figures(record.to_json()),
+            **sound("sample", store.resolve(record.sample)),
+        },
+        data_version=dg.DataVersion(record.content_digest),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="bundle_valid",
+                passed=True,
+                metadata={"mel_difference": record.mel_difference, "audio_difference": record.audio_difference},
+            )
+        ],
+    )
