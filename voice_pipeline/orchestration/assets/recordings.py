@@ -29,7 +29,7 @@ _SHOWN_UTTERANCES = 20
             "recordings_usable",
             asset="audio_preflight",
             blocking=True,
-            description="The recordings exist, are real audio, large enough, decode to the end, and their speaker agreed.",
+            description="The recordings exist, are real audio, large enough and whole, and their speaker agreed.",
         )
     ],
 )

@@ -33,7 +33,7 @@ _SHOWN_SENTENCES = 40
             "bundle_valid",
             asset="voice_bundle",
             blocking=True,
-            description="Every listed file is there with its size and digest, and nothing else; ONNX speaks as torch does.",
+            description="Every listed file has its size and digest, nothing else is there; ONNX speaks as torch does.",
         )
     ],
 )

@@ -33,7 +33,7 @@ GROUP = "training"
             "features_usable",
             asset="training_features",
             blocking=True,
-            description="Both splits hold utterances whose audio is long enough for their text, and some frames are voiced.",
+            description="Both splits hold utterances long enough for their text, and some frames are voiced.",
         )
     ],
 )
