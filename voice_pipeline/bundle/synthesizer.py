@@ -6,7 +6,7 @@
 
 Laws, held by tests:
 
-- the same text, pace and bundle give the same samples on one machine;
+- the same text, pace, bundle and number of threads give the same samples on one machine;
 - ``concatenate(stream(text))`` has the samples of ``speak(text)``;
 - no sample is louder than the settings' ceiling.
 
