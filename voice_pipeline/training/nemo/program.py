@@ -130,6 +130,12 @@ def _pipes(*, enabled: bool) -> Iterator[Any]:
     with open_dagster_pipes() as pipes:
 
         def report(figures: Mapping[str, Any]) -> None:
-            pipes.report_asset_materialization(metadata=dict(figures))
+            shown = {key: value for key, value in figures.items() if value is not None}
+            pipes.report_asset_materialization(
+                metadata={
+                    key: {"raw_value": dict(value), "type": "json"} if isinstance(value, Mapping) else value
+                    for key, value in shown.items()
+                }
+            )
 
         yield report
