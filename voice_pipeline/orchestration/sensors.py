@@ -1,7 +1,5 @@
 """Sensors: voices follow configs/voices/, and every run ends in a true status and a report."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from voice_pipeline.failures import ConfigError

@@ -20,7 +20,7 @@ from voice_pipeline_tests.conftest import make_project
 CLIPS = 16
 VOICE = "tiny"
 JOB = "tts_prod_train_nemo"
-TINY_RECIPE = Path(__file__).parents[1] / "training" / "tiny_recipe.yaml"
+TINY_RECIPE = Path(__file__).parents[1] / "training" / "tiny.yaml"
 
 
 @dataclass(frozen=True)

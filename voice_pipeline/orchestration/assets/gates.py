@@ -1,5 +1,3 @@
 """The gates at the end of the path: licences, and the promotion that decides over everything."""
 
-from __future__ import annotations
-
 GROUP = "gates"

@@ -1,7 +1,5 @@
 """From source recordings to a dataset manifest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

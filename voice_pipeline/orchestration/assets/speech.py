@@ -1,7 +1,5 @@
 """From trained models to a bundle that speaks, and to what is measured on its speech."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,13 +1,12 @@
 """From a dataset manifest to trained models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
+from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.orchestration.assets.recordings import dataset_manifest
 from voice_pipeline.orchestration.partitions import VOICES
 from voice_pipeline.orchestration.programs import run_program
@@ -15,6 +14,7 @@ from voice_pipeline.orchestration.refusal import refuse
 from voice_pipeline.orchestration.shown import figures, picture_of
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
 from voice_pipeline.recordings import manifest
+from voice_pipeline.store import Store
 from voice_pipeline.training import checkpoint, features, spec
 from voice_pipeline.training.launcher import failure_of, trainer_command, trainer_environment
 
@@ -42,7 +42,7 @@ def training_features(context: dg.AssetExecutionContext, workspace: Workspace) -
     name = context.partition_key
     try:
         voice, store = workspace.voice(name), workspace.open_store()
-        dataset = manifest.load_record(store, name)
+        dataset = _dataset(store, name)
         record = features.run(voice, store, dataset, workspace.frontend(voice), workspace.recipe(voice))
     except Exception as error:
         yield from refuse(error, name, "features_usable")
@@ -83,7 +83,7 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
     try:
         voice, store, recipe = workspace.voice(name), workspace.open_store(), None
         recipe, frontend = workspace.recipe(voice), workspace.frontend(voice)
-        prepared = features.run(voice, store, manifest.load_record(store, name), frontend, recipe)
+        prepared = features.run(voice, store, _dataset(store, name), frontend, recipe)
         plan = checkpoint.plan_training(
             workspace.project_root(), voice, store, recipe, prepared, frontend, context.run_id
         )
@@ -117,3 +117,10 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
             dg.AssetCheckResult(check_name="training_complete", passed=True, metadata={"loss": record.loss})
         ],
     )
+
+
+def _dataset(store: Store, voice: str) -> manifest.DatasetRecord:
+    record = manifest.read_record(store, voice)
+    if record is None:
+        raise VoiceFailure("empty_dataset", "there is no dataset yet; materialize dataset_manifest first", voice=voice)
+    return record

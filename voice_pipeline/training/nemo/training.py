@@ -252,6 +252,8 @@ class _Training:
                     "path": Store(self.spec.store).relative(self.paths.nemo(stage)),
                     "bytes": models[stage]["bytes"],
                     "sha256": models[stage]["sha256"],
+                    "tensors_sha256": models[stage]["tensors_sha256"],
+                    "loss": models[stage]["loss"],
                 }
                 for stage in STAGES
             },
