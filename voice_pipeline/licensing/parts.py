@@ -1,6 +1,6 @@
 """Everything with weights that has a part in a voice, found from what was really used.
 
-    parts = parts_of(project, voice, store, judges=[Judge("whisper/tiny.en", None)])
+    parts = parts_of(project, voice, store)
     weights_manifests(parts)             # name -> path: what the bundle carries
 
 Sources of the truth: the training's own spec (base weights), the text frontend's sources (lexicon, pronunciation
@@ -22,6 +22,7 @@ from voice_pipeline.store import Store, read_json
 from voice_pipeline.training.spec import read_spec
 from voice_pipeline.voice import Voice
 
+RECOGNISER = "whisper/tiny.en"  # the judge of every English voice
 _ABOUT_MAX_BYTES = 65_536
 _SAMPLE_SPEAKER = ("hibari-tts/heart", "hibari-tts/oov")  # its voice, and its pronunciations of unknown words
 _SAMPLE_SPEAKER_ENGINE = "hibari-tts "
@@ -33,6 +34,10 @@ class Judge:
 
     model_id: str
     sha256: str | None
+
+
+# What the bundle names before anything has judged it. The gate asks the evaluation who really did.
+PLANNED_JUDGES = (Judge(RECOGNISER, None),)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,9 @@ class Part:
         return manifest_name(self.model_id).removesuffix(".weights-manifest.json")
 
 
-def parts_of(project: Path, voice: Voice, store: Store, *, judges: Sequence[Judge] = ()) -> tuple[Part, ...]:
+def parts_of(
+    project: Path, voice: Voice, store: Store, *, judges: Sequence[Judge] = PLANNED_JUDGES
+) -> tuple[Part, ...]:
     """All parts of ``voice``, sorted by role and id. Raises ConfigError for a wrong allowlist."""
     allowlist = load_allowlist(project)
     found = [

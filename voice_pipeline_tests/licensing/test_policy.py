@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_pipeline.failures import ConfigError
@@ -130,6 +130,7 @@ expressions = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(expressions, expressions)
 def test_and_never_helps_and_or_never_harms(one: str, other: str) -> None:
     policy = loaded()
@@ -141,6 +142,7 @@ def test_and_never_helps_and_or_never_harms(one: str, other: str) -> None:
     assert order[policy.decide(f"{one} OR {other}").verdict] == min(first, second)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text("MITORANDWH()+- ", max_size=40))
 def test_any_text_gets_a_decision(text: str) -> None:
     decision = loaded().decide(text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voice_pipeline.cli import main
@@ -181,6 +181,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_the_parser_answers_any_bytes_with_one_line(data: bytes) -> None:
     with pytest.raises(InvalidManifestError) as caught:
@@ -190,6 +191,7 @@ def test_the_parser_answers_any_bytes_with_one_line(data: bytes) -> None:
     line.encode("utf-8")
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*GOOD, "extra", "a b\n"]), json_values, max_size=3), st.data())
 def test_one_line_and_the_schema_agree_with_the_model(changes: dict[str, Any], data: st.DataObject) -> None:
     jsonschema = pytest.importorskip("jsonschema")
