@@ -109,14 +109,22 @@ def open_audio(path: Path) -> Iterator[Audio]:
         yield Audio(file.samplerate, file.channels, frames, file)
 
 
-def _check_container(path: Path) -> None:
-    """Look at the file's kind, its first bytes, and whether its data goes as far as its header says."""
+def check_regular(path: Path) -> None:
+    """Raises DecodeError for a folder, and for a pipe or a device: opening one would wait for ever."""
     try:
         mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise DecodeError("is a folder, not a recording")
-        if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
-            raise DecodeError("is not a regular file")
+    except OSError as error:
+        raise DecodeError(f"cannot be reached: {error.strerror or error}") from error
+    if stat.S_ISDIR(mode):
+        raise DecodeError("is a folder, not a recording")
+    if not stat.S_ISREG(mode):
+        raise DecodeError("is not a regular file")
+
+
+def _check_container(path: Path) -> None:
+    """Look at the file's kind, its first bytes, and whether its data goes as far as its header says."""
+    check_regular(path)
+    try:
         with path.open("rb") as stream:
             start = stream.read(12)
             if not start:

@@ -29,6 +29,7 @@ from voice_pipeline.recordings.source import OnProgress, Recordings, content_dig
 from voice_pipeline.recordings.split import Split, assign_splits
 from voice_pipeline.recordings.transcripts import Rejection, Transcript, Transcripts, read_transcripts
 from voice_pipeline.store import Store, atomic_folder, identity, inside, read_json, sha256_file, write_bytes, write_json
+from voice_pipeline.text.errors import TextError
 from voice_pipeline.voice import Voice
 
 STAGE = "dataset_manifest"
@@ -48,7 +49,7 @@ class Normaliser(Protocol):
         """sha256 of everything that decides what ``normalise`` answers."""
 
     def normalise(self, text: str) -> str:
-        """Text as it is spoken. Raises ValueError, with a ``code``, for what cannot be spoken."""
+        """Text as it is spoken. Raises TextError for what cannot be spoken."""
 
 
 class DatasetRecord(BaseModel):
@@ -163,8 +164,8 @@ def _stage_all(
     for number, one in enumerate(transcripts.found, start=1):
         try:
             normalised = frontend.normalise(one.reading)
-        except ValueError as error:  # TextError: this text, not this program
-            detail = f"{getattr(error, 'code', 'unspeakable')}: {error}"
+        except TextError as error:
+            detail = f"{error.code}: {error}"
             rejected.append(Rejection(one.file.name, one.utterance_id, "text_unusable", detail))
             continue
         try:

@@ -22,7 +22,7 @@ COLUMNS = 400  # at most; a column is 100 ms or more
 TOP_HZ = 8_000
 _WINDOW_SECONDS = 0.032
 _WINDOWS_IN_A_HOP = 3
-_BINS = round(TOP_HZ * _WINDOW_SECONDS)  # a bin is 31.25 Hz wide at every sample rate
+_BINS = round(TOP_HZ * _WINDOW_SECONDS)  # a bin is 31.25 Hz wide, within 1 %, at every sample rate
 _SHADES = 32  # of the spectrogram: more cost bytes and show nothing
 _RANGE_DB = 80.0  # from the loudest shade to the darkest
 _DPI = 80
@@ -60,7 +60,7 @@ class Overview:
         np.maximum.at(self.high, columns, hops.max(axis=1))
 
     def _add_spectra(self, columns: NDArray[np.int64], hops: Samples, sample_rate: int) -> None:
-        size = int(sample_rate * _WINDOW_SECONDS)
+        size = round(sample_rate * _WINDOW_SECONDS / 32) * 32  # 1408, not 1411, at 44.1 kHz: small prime factors
         used = _WINDOWS_IN_A_HOP * size
         frames = hops[:, :used].reshape(len(hops) * _WINDOWS_IN_A_HOP, size) * np.hanning(size).astype(np.float32)
         power = np.square(np.abs(np.fft.rfft(frames)))[:, :_BINS] / size**2

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.recordings.decoding import AUDIO_SUFFIXES, UNREAD_AUDIO_SUFFIXES
+from voice_pipeline.recordings.decoding import AUDIO_SUFFIXES, UNREAD_AUDIO_SUFFIXES, DecodeError, check_regular
 from voice_pipeline.store import canonical_json, sha256_file
 from voice_pipeline.voice import Voice
 
@@ -94,7 +94,10 @@ def content_digest(recordings: Recordings) -> tuple[str, dict[str, str]]:
     digests = {}
     for file in recordings.files:
         try:
+            check_regular(file.path)
             digests[file.name] = sha256_file(file.path)
+        except DecodeError as error:
+            raise recordings.failure("audio_undecodable", [file.name], str(error)) from error
         except OSError as error:
             detail = f"cannot be read: {error.strerror or error}"
             raise recordings.failure("audio_undecodable", [file.name], detail) from error
