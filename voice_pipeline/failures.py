@@ -65,6 +65,7 @@ def _reasons() -> Iterator[Reason]:
     yield Reason("docker_build_failed", env, "Read the build log, correct the image, and build it again.")
     yield Reason("docker_run_failed", env, "Read the container's log, and run it again once it starts.")
     yield Reason("disk_full", env, "Free space on the store's disk, then run again; finished stages are kept.")
+    yield Reason("voice_busy", env, "Wait for the other training of this voice, or cancel it, then run again.")
     yield Reason("permission_denied", env, "Give this user write access to the named path, then run again.")
     yield Reason("gpu_required", env, "Run on a machine with a CUDA GPU, or choose a recipe for the CPU.")
     yield Reason("nemo_runtime_unavailable", run, "Install the NeMo runtime: pip install 'voice-pipeline[nemo]'.")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from voice_pipeline.failures import ConfigError, disk_errors
+from voice_pipeline.failures import ConfigError, VoiceFailure, disk_errors
 
 STORE_ENVIRONMENT = "VOICE_STORE"
 _PROFILE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -123,6 +124,10 @@ class Store:
     def cache(self, kind: str, key: str, suffix: str) -> Path:
         """A content-addressed file: ``key`` is the sha256 of everything that decides its bytes."""
         return self.root / "cache" / kind / key[:2] / f"{key}{suffix}"
+
+    def training_lock(self, voice: str) -> Path:
+        """Held by the one training of a voice; see ``exclusive``."""
+        return self.voice_artifacts(voice) / ".training.lock"
 
     def dagster_home(self) -> Path:
         """The Dagster instance that is used where DAGSTER_HOME is not set."""
@@ -249,6 +254,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         finally:
             if temporary.exists():
                 shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, *, voice: str) -> Iterator[None]:
+    """Hold the lock file ``path``; the kernel gives it back however this process ends.
+
+    Raises VoiceFailure ``voice_busy`` when another process holds it.
+    """
+    with disk_errors(voice=voice, file=path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise VoiceFailure("voice_busy", "another process is training this voice", voice=voice) from None
+        yield
 
 
 def _exchange(one: Path, other: Path) -> None:

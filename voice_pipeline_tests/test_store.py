@@ -15,6 +15,7 @@ from voice_pipeline.store import (
     atomic_folder,
     atomic_path,
     canonical_json,
+    exclusive,
     identity,
     inside,
     profile_id,
@@ -163,3 +164,13 @@ def test_a_full_disk_is_classified() -> None:
         stream.flush()
     assert caught.value.reason == "disk_full"
     assert caught.value.exit_code == 2
+
+
+def test_a_lock_is_held_once_and_given_back(tmp_path: Path) -> None:
+    lock = tmp_path / "deep" / "lock"
+    with exclusive(lock, voice="ada"):
+        with pytest.raises(VoiceFailure) as caught, exclusive(lock, voice="ada"):
+            raise AssertionError("held twice")
+        assert caught.value.reason == "voice_busy"
+    with exclusive(lock, voice="ada"):
+        pass

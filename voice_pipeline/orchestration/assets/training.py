@@ -14,7 +14,7 @@ from voice_pipeline.orchestration.refusal import refuse
 from voice_pipeline.orchestration.shown import figures, picture_of
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
 from voice_pipeline.recordings import manifest
-from voice_pipeline.store import Store
+from voice_pipeline.store import Store, exclusive
 from voice_pipeline.training import checkpoint, features, spec
 from voice_pipeline.training.launcher import failure_of, trainer_command, trainer_environment
 
@@ -89,13 +89,14 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
         )
         record = checkpoint.finished(plan)
         if record is None:
-            context.log.info(f"training in {plan.spec.work_dir}; the trainer's log is trainer.log there")
-            end = run_program(
-                context,
-                trainer_command(plan.spec_path),
-                log_path=plan.work_dir / "trainer.log",
-                environment=trainer_environment(),
-            )
+            with exclusive(store.training_lock(name), voice=name):
+                context.log.info(f"training in {plan.spec.work_dir}; the trainer's log is trainer.log there")
+                end = run_program(
+                    context,
+                    trainer_command(plan.spec_path),
+                    log_path=plan.work_dir / "trainer.log",
+                    environment=trainer_environment(),
+                )
             reported = dict(end.metadata)
             failure = failure_of(end.exit_code, store, plan.spec)
             if failure is not None:
