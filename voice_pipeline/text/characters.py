@@ -27,7 +27,6 @@ _BEFORE_NFKC = {
     **dict.fromkeys("•‣∙‧・", "·"),
     **dict.fromkeys("⁄∕", "/"),
     **dict.fromkeys("™®©℠", " "),
-    **{sign: f"^{digit}" for digit, sign in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
     "№": "No. ",
     "º": "°",
     "✕": "×",
@@ -39,6 +38,8 @@ _BEFORE_NFKC = {
 }
 _LATIN = {"æ": "ae", "œ": "oe", "ß": "ss", "þ": "th", "ð": "th", "đ": "d", "ı": "i", "ŋ": "ng", "ſ": "s", "ə": "e"}
 _LATIN_NAME = re.compile(r"LATIN (SMALL|CAPITAL) LETTER (?:DOTLESS )?([A-Z])(?: WITH .*)?")
+_SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+")
+_MICRO = re.compile(r"[µμ](?=[gmslLVAW]\b)")
 _MAX_NAMED = 8  # characters named in an error
 
 
@@ -46,6 +47,8 @@ def clean(text: str) -> str:
     """``text`` in ASCII and ``KEPT``, with its letters' case. Raises TextError ``unsupported_script``."""
     if text.isascii() and text.isprintable():
         return text
+    text = _SUPERSCRIPT.sub(lambda match: f"^{unicodedata.normalize('NFKC', match[0])}".replace("−", "-"), text)
+    text = _MICRO.sub("mu", text)
     text = unicodedata.normalize("NFKC", text.translate(_table()))
     if text.isascii() and text.isprintable():
         return text

@@ -112,7 +112,7 @@ class TextFrontend:
         """Phones, punctuation and spaces of a normalised text. Raises ValueError for one that is not normalised."""
         symbols: list[str] = []
         for token in _TOKEN.findall(normalised):
-            if token[0].isalpha():
+            if "a" <= token[0] <= "z":
                 symbols += self._pronunciation(token)
             else:
                 symbols.append(token)

@@ -5,10 +5,23 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from voice_pipeline.text.english.vocabulary import ABBREVIATIONS, BEFORE_NUMBER, TITLES
+from voice_pipeline.text.english.vocabulary import ABBREVIATIONS, BEFORE_NUMBER, CALENDAR, TITLES
 from voice_pipeline.text.rules import Match, Rule, rule, sentence_stop
 
 _NAME = r"(?=\s{1,3}[A-Z][a-z']|\s{1,3}[A-Z]\.)"
+
+
+@cache
+def rules_before_numbers() -> tuple[Rule, ...]:
+    """Abbreviations that a number follows, while it is still written in digits."""
+    names = "|".join(BEFORE_NUMBER)
+    return (
+        rule(
+            r"\b(" + names + r")\.\s{0,3}(?=#?\d|(?-i:[IVXLC]{2,6}\b))",
+            lambda m: BEFORE_NUMBER[m[1].lower()],
+            re.IGNORECASE,
+        ),
+    )
 
 
 @cache
@@ -16,7 +29,6 @@ def rules() -> tuple[Rule, ...]:
     """The rules in their order: what depends on its neighbours first."""
     short = "|".join(sorted(map(re.escape, ABBREVIATIONS), key=len, reverse=True))
     return (
-        rule(r"\b(" + "|".join(BEFORE_NUMBER) + r")\.\s?(?=#?\d|(?-i:[IVXLC]{2,6}\b))", _before_number, re.IGNORECASE),
         rule(r"\bw/o(?!\w)", "without", re.IGNORECASE),
         rule(r"\bw/(?=\s)", "with", re.IGNORECASE),
         rule(r"\b([Aa])nd/[Oo]r\b", "and or"),
@@ -34,6 +46,7 @@ def rules() -> tuple[Rule, ...]:
         rule(r"(?<=[a-z]\s)vs?\.(?=\s[A-Z])", "versus"),
         rule(r"(?<!\w)(" + "|".join(TITLES) + r")\.(?=\s|$)(?!\s*$)", lambda m: TITLES[m[1]]),
         rule(r"(?<!\w)(M[rs]s?|Dr)(?=\s{1,3}[A-Z])", lambda m: {**TITLES, "Dr": "doctor"}[m[1]]),
+        rule(r"(?<!\w)(" + "|".join(CALENDAR) + r")\.", lambda m: CALENDAR[m[1]] + sentence_stop(m)),
         # Initials and dotted acronyms: U.S., J. R. R. Tolkien.
         rule(r"(?<![\w.])((?:[A-Za-z]\.){2,10})(?!\w)", _dotted),
         rule(r"(?<![\w.'])([A-Z])\.(?=\s?[A-Z])", lambda m: letter(m[1])),
@@ -49,10 +62,6 @@ def letter(character: str) -> str:
 def spelled(letters: str) -> str:
     """The names of letters."""
     return " ".join(letter(character) for character in letters)
-
-
-def _before_number(match: Match) -> str:
-    return BEFORE_NUMBER[match[1].lower()]
 
 
 def _dotted(match: Match) -> str:

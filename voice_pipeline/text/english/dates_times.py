@@ -22,18 +22,6 @@ _MONTH = (
     r"(January|February|March|April|May|June|July|August|September|October|November|December"
     r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\b\.?)"
 )
-_WEEKDAYS = {
-    "Mon": "monday",
-    "Tue": "tuesday",
-    "Tues": "tuesday",
-    "Wed": "wednesday",
-    "Thu": "thursday",
-    "Thur": "thursday",
-    "Thurs": "thursday",
-    "Fri": "friday",
-    "Sat": "saturday",
-    "Sun": "sunday",
-}
 _MERIDIEM = r"([AaPp])\.?\s?[Mm]\b(\.?)"
 _END = r"(?![\w]|[.,:]\d)"
 _START = r"(?<![\w.,:/-])"
@@ -42,51 +30,48 @@ _PLURAL_AFTER = re.compile(
 )
 
 
+_TH = r"(?:st|nd|rd|th)?"
+_DAY_TH = _DAY + _TH
+_MAYBE_YEAR = r"(?:,?\s{1,3}" + _YEAR + r")?"
+_MONTH_DAY = r"\b" + _MONTH + r"\s{1,3}" + _DAY_TH
+_HALF = r"(?:\s?" + _MERIDIEM + r")?"
+_ERA = r"(A\.?D\b\.?|B\.?C\b\.?(?:E\b\.?)?|C\.?E\b\.?)"
+_MODERN_YEAR = r"(1[1-9]\d\d|20\d\d)"
+_CLOCK = r"\d{1,2}(?::\d\d|\s?[AaPp]\.?[Mm]\b)"
+_IN_YEAR = r"(\b(?:[Ii]n|[Ss]ince|[Uu]ntil|[Tt]ill|[Bb]y|[Bb]efore|[Aa]fter|[Aa]round|[Cc]irca|[Yy]ear)\s)(10\d\d)"
+
+
 @cache
 def rules() -> tuple[Rule, ...]:
     """Rules for texts that hold digits, in their order."""
     return (
-        rule(_START + _YEAR + r"-(0[1-9]|1[0-2])-" + _DAY + r"(?:T(?=\d))?" + r"(?!\d|[./-]\d)", _iso_date),
-        rule(_START + r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})" + r"(?![\w/]|[.]\d)", _slashed_date),
-        rule(_START + r"(\d{1,2})\.(\d{1,2})\.(\d{4})" + r"(?![\w]|[.]\d)", _dotted_date),
+        rule(_START + _YEAR + r"-(0[1-9]|1[0-2])-" + _DAY + r"(?:T(?=\d)|(?!\d|[./-]\d))", _iso_date),
+        rule(_START + _YEAR + r"/(0[1-9]|1[0-2])/" + _DAY + r"(?!\d|[./-]\d)", _iso_date),
+        rule(_START + r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?![\w/]|[.]\d)", _slashed_date),
+        rule(_START + r"(\d{1,2})-(\d{1,2})-(\d{4})(?![\w-]|[.]\d)", _slashed_date),
+        rule(_START + r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\w]|[.]\d)", _dotted_date),
+        rule(r"(" + _MONTH_DAY + r")\s?[-–]\s?(?=" + _MONTH_DAY + r")", lambda m: f"{m[1]} to"),
+        rule(_MONTH_DAY + r"\s?[-–]\s?" + _DAY_TH + _MAYBE_YEAR + _END, _month_day_range),
+        rule(_MONTH_DAY + r"(?:(,?)\s{1,3}" + _YEAR + r"(,?))?" + _END, _month_day),
         rule(
-            r"\b" + _MONTH + r"\s{1,3}" + _DAY + r"(?:st|nd|rd|th)?\s?[-–]\s?" + _DAY + r"(?:st|nd|rd|th)?"
-            r"(?:,?\s{1,3}" + _YEAR + r")?" + _END,
-            _month_day_range,
-        ),
-        rule(
-            r"\b" + _MONTH + r"\s{1,3}" + _DAY + r"(?:st|nd|rd|th)?(?:(,?)\s{1,3}" + _YEAR + r"(,?))?" + _END,
-            _month_day,
-        ),
-        rule(
-            r"(\b[Tt]he\s{1,3})?(?<![\w.,:/-])"
-            + _DAY
-            + r"(?:st|nd|rd|th)?\s{1,3}(?:of\s{1,3})?"
-            + _MONTH
-            + r"(?:,?\s{1,3}"
-            + _YEAR
-            + r")?"
-            + _END,
+            r"(\b[Tt]he\s{1,3})?(?<![\w.,:/-])" + _DAY_TH + r"\s{1,3}(?:of\s{1,3})?" + _MONTH + _MAYBE_YEAR + _END,
             _day_month,
         ),
         rule(r"\b" + _MONTH + r",?\s{1,3}(?:of\s{1,3})?" + _YEAR + _END, _month_year),
-        rule(
-            r"(?<!\w)(" + "|".join(sorted(_WEEKDAYS, key=len, reverse=True)) + r")\.(?=,?\s)", lambda m: _WEEKDAYS[m[1]]
-        ),
-        rule(_START + r"([01]?\d|2[0-4]):([0-5]\d):([0-5]\d)(?:\s?" + _MERIDIEM + r")?" + r"(?!\d)", _time_seconds),
-        rule(_START + r"([01]?\d|2[0-4]):([0-5]\d)(?:\s?" + _MERIDIEM + r")?" + r"(?!\d|:\d)", _time),
+        rule(r"\b" + _MONTH + r"(?=\s{1,3}'\d\d(?!\d))", lambda m: _month(m[1])),
+        rule(r"(" + _CLOCK + r"\.?)\s?[-–]\s?(?=" + _CLOCK + r")", lambda m: f"{m[1]} to"),
+        rule(_START + r"([01]?\d|2[0-4]):([0-5]\d):([0-5]\d)" + _HALF + r"(?:Z\b)?(?![\d:])", _time_seconds),
+        rule(_START + r"([01]?\d|2[0-4]):([0-5]\d)" + _HALF + r"(?!\d|:\d)", _time),
         rule(r"(?<![\w.,:/])(1[0-2]|0?[1-9])(?:\s?[-–]\s?(1[0-2]|0?[1-9]))?\s?" + _MERIDIEM + r"(?!\w)", _hour),
-        rule(r"(?<![\w.,])(\d{3}0|\d0)(?:s|'s)(?!\w)", _decade),
+        rule(r"(?<![\w.,])(\d{3}0|[2-9]0)(?:s|'s)(?!\w)", _decade),
         rule(r"(?<!\w)'(\d0)s(?!\w)", _decade),
         rule(r"(?<!\w)'(\d\d)(?![\w'])", lambda m: _two_digit_year(m[1])),
         rule(r"\b([Aa]\.?[Dd]\.?|[Bb]\.?[Cc]\.?(?:[Ee]\.?)?|[Cc]\.[Ee]\.|CE)\s?(\d{1,4})" + _END, _era_before),
-        rule(_START + r"(\d{1,5})\s?(A\.?D\b\.?|B\.?C\b\.?(?:E\b\.?)?|C\.?E\b\.?)(?!\w)", _era_after),
-        rule(
-            _START + r"(1[1-9]\d\d|20\d\d)\s?[-–]\s?(1[1-9]\d\d|20\d\d)" + _END,
-            lambda m: f"{year(m[1])} to {year(m[2])}",
-        ),
-        rule(_START + r"(1[1-9]\d\d|20\d\d)\s?[-–/]\s?(\d\d)" + _END, _short_range),
-        rule(r"(?<![\w.,:/#$])(1[1-9]\d\d|20\d\d)(?!\w|[.,:/]\d|-\d|\s?[%°$€£])", _bare_year),
+        rule(_START + r"(\d{1,5})\s?" + _ERA + r"(?!\w)", _era_after),
+        rule(_START + _MODERN_YEAR + r"\s?[-–]\s?" + _MODERN_YEAR + _END, lambda m: f"{year(m[1])} to {year(m[2])}"),
+        rule(_START + _MODERN_YEAR + r"\s?[-–/]\s?(\d\d)" + _END, _short_range),
+        rule(_IN_YEAR + _END, _early_year),
+        rule(r"(?<![\w.,:/#$])" + _MODERN_YEAR + r"(?!\w|[.,:/]\d|-\d|\s?[%°$€£])", _bare_year),
     )
 
 
@@ -204,6 +189,12 @@ def _era_after(match: Match) -> str:
 
 def _short_range(match: Match) -> str:
     return f"{year(match[1])} to {_two_digit_year(match[2])}"
+
+
+def _early_year(match: Match) -> str:
+    """ "In 1066", but "by 1066 votes"."""
+    counted = _PLURAL_AFTER.match(match.string, match.end())
+    return match[1] + (cardinal(match[2]) if counted else year(match[2]))
 
 
 def _bare_year(match: Match) -> str:

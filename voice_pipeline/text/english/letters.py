@@ -33,11 +33,12 @@ class Capitals:
     def codes(self) -> tuple[Rule, ...]:
         """Rules for letters and digits in one word: MP3, F-16, 3D, 4k."""
         return (
+            rule(r"(?<![\w.,])(\d[\d.,]*+)(?:mn|M)(?!\w)", lambda m: f"{m[1]} million"),
+            rule(r"(?<![\w.,])(\d[\d.,]*+)(?:bn|B)(?!\w)", lambda m: f"{m[1]} billion"),
+            rule(r"(?<![\w.,])(\d{3})[kK](?!\w)", lambda m: f"{m[1]} thousand"),
             rule(r"(?<![\w'])([A-Z]{1,12})[-–]?(?=\d)", lambda m: self.read(m[1]) if len(m[1]) > 1 else letter(m[1])),
             rule(r"(?<![\w'])([a-z]{1,2})(?=\d)", lambda m: spelled(m[1])),
-            rule(r"(?<=\d)(?:mn|M)(?![A-Za-z\d])", "million"),
-            rule(r"(?<=\d)(?:bn|B)(?![A-Za-z\d])", "billion"),
-            rule(r"(?<=\d)[-–]?([A-Z]{1,4}|[a-z])(?![a-z'])", lambda m: spelled(m[1])),
+            rule(r"(?<=\d)[-–]?([A-Z]{1,4}|[a-rt-z])(?![a-z'])", lambda m: spelled(m[1])),
         )
 
     def lower_shouting(self, text: str) -> str:

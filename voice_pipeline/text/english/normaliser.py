@@ -55,8 +55,9 @@ class EnglishNormaliser:
         if "." in text or "@" in text or "#" in text or "://" in text:
             text = apply(self._web(), text)
         text = apply(_signs_before_numbers(), text)
+        text = apply(abbreviations.rules_before_numbers(), text)
         if any(map(str.isdigit, text)):
-            text = apply(number_words.telephone_rules(), text)
+            text = apply(number_words.identifier_rules(), text)
             text = apply(dates_times.rules(), text)
             text = apply(quantities.rules(), text)
         text = apply(abbreviations.rules(), text)
@@ -69,6 +70,7 @@ class EnglishNormaliser:
         text = apply(_signs(), text)
         if not text.islower():
             text = apply(self._letters(), text)
+        text = _ELLIPSIS.sub(lambda match: ", " if match[2] else ". ", text)
         return _tidy(text.lower())
 
     @cache  # noqa: B019 - a normaliser lives as long as its program
@@ -117,7 +119,7 @@ def _signs_before_numbers() -> tuple[Rule, ...]:
 def _apostrophes() -> tuple[Rule, ...]:
     words = {"tis": "it is", "twas": "it was", "em": "em", "til": "till", "cause": "because", "bout": "about"}
     return (
-        rule(r"(?<=[A-Za-z])\s?'n'?\s(?=[A-Za-z])", "and", re.IGNORECASE),
+        rule(r"(?<=[A-Za-z])(?:\s?'n'\s?|\s'n\s)(?=[A-Za-z])", "and", re.IGNORECASE),
         rule(r"(?<!\w)'(" + "|".join(words) + r")\b(?!')", lambda m: words[m[1].lower()], re.IGNORECASE),
     )
 
@@ -128,10 +130,12 @@ def _signs() -> tuple[Rule, ...]:
     return (
         rule(r"\b([Cc])\+\+", "c plus plus"),
         rule(r"\b([CcFf])#(?!\w)", lambda m: f"{m[1].lower()} sharp"),
+        rule(r"(?<=[a-z])\.(?=[A-Z][a-z])", "."),  # a space forgotten between two sentences
+        rule(r"(?<=[a-z])\s?/\s?(?=(?:hour|hr|day|week|month|year|second|minute|mile|gallon|person|night)\b)", "per"),
         rule(r"&+", "and"),
         rule(r"%", "percent"),
         rule(r"(?<=[A-Za-z)])\s?\+(?!\w)", "plus"),
-        rule(r"(?<=[A-Za-z)])\s?\+\s?(?=[A-Za-z(])", "plus"),
+        rule(r"(?<=[A-Za-z)])\s{0,3}\+\s{0,3}(?=[A-Za-z(])", "plus"),
         rule(r"\s=+\s|(?<=\w)=(?=\w)", "equals"),
         rule(r"(?<=\w)\s?×\s?(?=\w)", "times"),
         rule(r"(?<=\w)\s?÷\s?(?=\w)", "divided by"),
@@ -144,7 +148,7 @@ def _signs() -> tuple[Rule, ...]:
 
 _DOT = re.compile(r"(?<=[a-z])\.(?=[a-z])")
 _ELLIPSIS = re.compile(r"\.(?:\s?\.){1,}(\s*)(?=([a-z])?)")
-_PAUSES = re.compile(r"\s[-–]+\s|[–—]+|--+|[()\[\]{}|·]|(?<=\s)-|-(?=\s)")
+_PAUSES = re.compile(r"\s[-–]+\s|[–—]+|--+|[()\[\]{}|·]")
 _OTHER = re.compile(r"[^a-z' ,.;:!?]")
 _POSSESSIVE = re.compile(r"(?<=[a-z])\s+'s(?![a-z])")  # of a word that a rule has written
 _LOOSE_APOSTROPHE = re.compile(r"(?<![a-z])'+|'+(?![a-z])|''+")
@@ -154,14 +158,13 @@ _PUNCTUATION = re.compile(r" ?[,.;:!?][ ,.;:!?]*")
 
 def _tidy(text: str) -> str:
     """The output's alphabet, single spaces, one mark at each pause, none at the beginning."""
-    text = _ELLIPSIS.sub(lambda match: ", " if match[2] else ". ", text)
     text = _DOT.sub(" dot ", text)
     text = _PAUSES.sub(", ", text)
     text = _POSSESSIVE.sub("'s", text)
     text = _LOOSE_APOSTROPHE.sub("", text)
     text = _SPACES.sub(" ", _OTHER.sub(" ", text))
     text = _PUNCTUATION.sub(_strongest, text)
-    return text.strip(" ").lstrip(" ,.;:!?")
+    return text.strip(" ,").lstrip(" ,.;:!?")
 
 
 def _strongest(match: Match) -> str:

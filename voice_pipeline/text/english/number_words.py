@@ -18,9 +18,10 @@ _FIXED_FRACTIONS = {
 
 
 @cache
-def telephone_rules() -> tuple[Rule, ...]:
-    """Telephone and other grouped identification numbers: before anything else reads their hyphens."""
+def identifier_rules() -> tuple[Rule, ...]:
+    """Telephone and other grouped identification numbers, versions: before anything else reads their hyphens."""
     return (
+        rule(r"(?<!\w)([Vv])(\d++)((?:\.\d++)*+)(?!\w)", _version),
         rule(r"(?<![\w.+-])\+\d{1,3}(?:[\s.-]\(?\d{1,5}\)?){2,6}(?![\w-])", telephone),
         rule(r"(?<![\w.+-])(?:1[-\s.])?(?:\(\d{3}\)\s?|\d{3}[-.])\d{3}[-.]\d{4}(?![\w-]|\.\d)", telephone),
         rule(r"(?<![\w.$£€¥-])\d{3}-\d{4}(?![\w%-]|\.\d)", telephone),
@@ -37,19 +38,22 @@ def rules() -> tuple[Rule, ...]:
         rule(_BEGIN + r"(\d{1,4})\s(\d{1,2}/\d{1,3})(?![\d/])", lambda m: mixed(m[1], m[2])),
         rule(_BEGIN + r"(\d{1,4}/\d{1,4})(?![\d/])", lambda m: fraction(m[1])),
         rule(r"#\s?(?=\d)", "number"),
-        rule(r"\b([Vv])(\d++)((?:\.\d++)*+)(?!\w)", _version),
         rule(r"(?<![\w.])(\d++(?:\.\d++){2,})(?!\w)", lambda m: _dotted(m[1])),
         rule(r"(?<![\w.])(\d++):(\d++)(?![\d:])", lambda m: f"{cardinal(m[1])} to {cardinal(m[2])}"),
+        rule(r"(?<=\d)\s[-–]\s(?=\d+\s?=)", "minus"),
+        rule(r"(?<=\d)\s/\s(?=\d)", "divided by"),
         rule(_BEGIN + r"(" + NUMBER + r")\s?[-–—]\s?(" + NUMBER + r")(?![\w-]|\.\d)", _range),
+        rule(r"(?<=[A-Za-z]{4})\^\d++", ""),  # a footnote
+        rule(r"(?<=[\w)])\s?\^\s?2(?![\d.])", "squared"),
+        rule(r"(?<=[\w)])\s?\^\s?3(?![\d.])", "cubed"),
+        rule(r"(?<=[\w)])\s?\^\s?(?=-?\d)", "to the power of"),
         rule(r"(?<![\w.,)])[-](?=\.?\d)", "minus"),
-        rule(r"(?<=\d)\s?\^\s?2(?![\d.])", "squared"),
-        rule(r"(?<=\d)\s?\^\s?3(?![\d.])", "cubed"),
-        rule(r"(?<=\d)\s?\^\s?(?=-?\d)", "to the power of"),
+        rule(r"(?<![\w)])[+](?=\.?\d)", "plus"),
         rule(r"(?<=\d)\+(?![\d\s])", "plus"),
         rule(r"(?<=[\d)])\s?\+\s?(?=[\d(])", "plus"),
         rule(r"(?<=[\d)])\s?[*×]\s?(?=[\d(])", "times"),
         rule(r"(?<=[\d)])\s?÷\s?(?=[\d(])", "divided by"),
-        rule(r"(?<=\d)\s[-–]\s(?=\d)", "minus"),
+        rule(r"(?<![\w.])(10{1,3})s(?!\w)", lambda m: {2: "tens", 3: "hundreds", 4: "thousands"}[len(m[1])]),
         rule(r"(?<![\w.])(\d++)'?s(?!\w)", lambda m: plural(cardinal(m[1]))),
         rule(r"(?<![\w.])(" + NUMBER + r")\s?x(?!\w)", lambda m: decimal(m[1]) + " times"),
         # Letters and digits: every group by itself, so that MP3 is "MP 3" and 4K is "4 K".
@@ -69,7 +73,7 @@ def fraction(text: str) -> str:
         return f"{cardinal(numerator)} out of {cardinal(denominator)}"
     if denominator < 2 or numerator == 0 or numerator > denominator or denominator > 100:
         return f"{cardinal(numerator)} over {cardinal(denominator)}"
-    name = {2: "half", 4: "quarter"}.get(denominator) or ordinal(denominator)
+    name = {2: "half", 4: "quarter", 100: "hundredth"}.get(denominator) or ordinal(denominator)
     if numerator > 1:
         name = "halves" if denominator == 2 else plural_ordinal(name)
     return f"{cardinal(numerator)} {name}"

@@ -8,7 +8,7 @@ The library reads its rules at the first number, since most sentences hold none.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 _MAX_DIGITS = 15  # longer numbers are read digit by digit: nobody says quadrillions, and the rules end at 10^18
@@ -60,6 +60,7 @@ def plural(word: str) -> str:
     return word + ("es" if word.endswith("x") else "s")
 
 
+@lru_cache(maxsize=4096)
 def _spell(value: int, purpose: str) -> str:
     engine, purposes = _engine()
     text: str = engine.format_number(value, purposes[purpose]).text

@@ -15,8 +15,13 @@ NUMBER = r"(?:" + INTEGER + r"(?:\.\d++)?|\.\d++)"
 _FRACTION = r"(?:(?:\d{1,3}\s)?\d{1,2}/\d{1,2}(?![\d/]))"
 _BEGIN = r"(?<![\w.,])"
 _TO = r"\s?(?:[-–—]|to)\s?"
+_QUOTED = 300  # characters in which an opening quote is looked for
+_OPENING_QUOTE = re.compile(r'(?<!\d)"')
 # What is paid for by the piece is named in the singular: a five dollar bill.
-_PIECES = re.compile(r"[-\s](?:bills?|notes?|coins?|gift|banknotes?|stamps?)\b")
+_PIECES = re.compile(
+    r"[-\s](?:bills?|notes?|coins?|gift|banknotes?|stamps?|deals?|fines?|fees?|loans?|prizes?|grants?|funds?"
+    r"|investments?|contracts?|projects?|settlements?|lawsuits?|budgets?|donations?|question)\b"
+)
 
 
 @cache
@@ -25,7 +30,8 @@ def rules() -> tuple[Rule, ...]:
     signs = "[" + "".join(map(re.escape, CURRENCIES)) + "]"
     prefixes = "|".join(sorted((re.escape(prefix) for prefix in CURRENCY_PREFIXES), key=len, reverse=True))
     scale = r"(?:[\s-]?(" + "|".join(sorted(map(re.escape, SCALES), key=len, reverse=True)) + r")(?!\w))?"
-    codes = "|".join(CURRENCY_CODES)
+    second = r"(?:" + _TO + signs + r"?(" + NUMBER + r")" + scale + r")?"
+    codes = "|".join(re.escape(code) for code in CURRENCY_CODES)
     units = "|".join(sorted((re.escape(unit) for unit in UNITS), key=len, reverse=True))
     number = r"(" + _FRACTION + "|" + NUMBER + r")"
     return (
@@ -38,20 +44,14 @@ def rules() -> tuple[Rule, ...]:
             + NUMBER
             + r")"
             + scale
-            + r"(?:"
-            + _TO
-            + signs
-            + r"?("
-            + NUMBER
-            + r")"
-            + scale
-            + r")?(?!\.?\d)",
+            + second
+            + r"(?!\.?\d)",
             _money,
         ),
         rule(_BEGIN + r"(" + NUMBER + r")" + scale + r"\s?(" + signs + r"|¢)(?!\w)", _money_after),
         rule(r"\b(" + codes + r")\s?(" + NUMBER + r")" + scale + r"(?!\w)", _code_money),
-        rule(_BEGIN + r"(" + NUMBER + r")" + scale + r"\s?(" + codes + r")\b", _money_code),
-        rule(r"\b(dollars?|pounds?|euros?|cents|pence|yen)\s{1,2}/\s?(?=[a-z])", lambda m: m[1] + " per"),
+        rule(_BEGIN + r"(" + NUMBER + r")" + scale + r"\s?(" + codes + r")(?!\w)", _money_code),
+        rule(r"\b(dollars?|pounds?|euros?|cents|pence|yen)\s{1,2}/\s?(" + units + r"|[a-z]{3,12})\b", _per),
         rule(_BEGIN + r"(\d{1,2})\s?(?:'|ft\.?|feet)\s?(\d{1,2}(?:\.\d)?)\s?(?:\"|''|in\b\.?|inches\b)", _feet_inches),
         rule(_BEGIN + r"(\d{1,2})'(\d{1,2})(?![\w'])", _feet_inches),
         rule(r"(?<![\w.,)])([-–]?)(" + NUMBER + r")(?:" + _TO + r"(-?" + NUMBER + r"))?\s?°\s?([CFK])?\b", _degrees),
@@ -151,10 +151,15 @@ def _feet_inches(match: Match) -> str:
 
 
 def _inches(match: Match) -> str:
-    """Inches when the double quote closes nothing."""
-    if match.string.count('"', 0, match.start()) % 2:
+    """Inches when the double quote closes nothing; a 24 inch monitor."""
+    if len(_OPENING_QUOTE.findall(match.string, max(0, match.start() - _QUOTED), match.start())) % 2:
         return f'{decimal(match[1])}"'
-    return f"{decimal(match[1])} {'inch' if match[1] == '1' else 'inches'}"
+    one = match[1] == "1" or match.string[match.end() : match.end() + 2].strip().isalpha()
+    return f"{decimal(match[1])} {'inch' if one else 'inches'}"
+
+
+def _per(match: Match) -> str:
+    return f"{match[1]} per {UNITS.get(match[2], (match[2], ''))[0]}"
 
 
 _SCALES_OF_TEMPERATURE = {"C": " celsius", "F": " fahrenheit", "K": " kelvin", None: ""}
@@ -187,7 +192,7 @@ def _percent_range(match: Match) -> str:
 
 
 def _percent(match: Match) -> str:
-    words = value(match[2]).words
+    words = value(match[2]).words.removesuffix(" of a")
     return f"{_signed(match[1], '0').removesuffix('zero')}{words} percent"
 
 
@@ -205,6 +210,8 @@ def _by(match: Match) -> str:
 
 def _measure(match: Match) -> str:
     sign, number, second, gap, unit, per_unit, per_word = match.groups()
+    if unit == "s" and not gap:  # 100s are hundreds
+        return match[0]
     first = value(number)
     name, names = UNITS[unit]
     words = f"minus {first.words}" if sign else first.words

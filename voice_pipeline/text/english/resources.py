@@ -77,6 +77,7 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 _WORD = re.compile(r"[a-z](?:[a-z']*[a-z])?")
 
 # Where the first pronunciation of the lexicon is not the one to read aloud.
+# Then words that our normaliser writes and the lexicon lacks.
 _EXCEPTIONS = {
     "ay": "EY1",  # how the normaliser writes the name of the letter A; the lexicon has the sailor's "aye"
     "kilometer": "K AH0 L AA1 M AH0 T ER0",
@@ -84,6 +85,14 @@ _EXCEPTIONS = {
     "resume": "R IH0 Z UW1 M",  # the verb; the noun is written with its accents, and they are gone by now
     "tv": "T IY1 V IY1",
     "used": "Y UW1 Z D",  # the first one is that of "used to"
+    "covid": "K OW1 V IH0 D",
+    "emoji": "IH0 M OW1 JH IY0",
+    "emojis": "IH0 M OW1 JH IY0 Z",
+    "gigahertz": "G IH1 G AH0 HH ER2 T S",
+    "hryvnia": "HH R IH1 V N IY0 AH0",
+    "kilohertz": "K IH1 L AH0 HH ER2 T S",
+    "miz": "M IH1 Z",
+    "terahertz": "T EH1 R AH0 HH ER2 T S",
 }
 
 

@@ -54,6 +54,8 @@ CURRENCY_CODES = {
     "AUD": ("australian dollar", "australian dollars"),
     "CNY": ("chinese yuan", "chinese yuan"),
     "INR": ("indian rupee", "indian rupees"),
+    "Rs.": ("rupee", "rupees"),
+    "Rs": ("rupee", "rupees"),
 }
 SCALES = {
     "hundred": "hundred",
@@ -148,6 +150,11 @@ def _units() -> dict[str, tuple[str, str]]:
     add("qt", "quart")
     add("tsp", "teaspoon")
     add("tbsp", "tablespoon")
+    add("hour", "hour")
+    add("day", "day")
+    add("week", "week")
+    add("month mo", "month")
+    add("year", "year")
     add("ha", "hectare")
     add("mol", "mole")
     return units
@@ -183,6 +190,31 @@ TITLES = {
     "Sr": "senior",
     "Mt": "mount",
     "Ft": "fort",
+}
+# Months and days, written with a capital and a full stop.
+CALENDAR = {
+    "Jan": "january",
+    "Feb": "february",
+    "Mar": "march",
+    "Apr": "april",
+    "Jun": "june",
+    "Jul": "july",
+    "Aug": "august",
+    "Sep": "september",
+    "Sept": "september",
+    "Oct": "october",
+    "Nov": "november",
+    "Dec": "december",
+    "Mon": "monday",
+    "Tue": "tuesday",
+    "Tues": "tuesday",
+    "Wed": "wednesday",
+    "Thu": "thursday",
+    "Thur": "thursday",
+    "Thurs": "thursday",
+    "Fri": "friday",
+    "Sat": "saturday",
+    "Sun": "sunday",
 }
 # Before a number only: "no. 5", "p. 12".
 BEFORE_NUMBER = {
@@ -263,6 +295,9 @@ SAID_AS_WORDS = words(
     "radar ram rom scuba sonar swat unesco unicef wasp wifi yolo zip ok"
 )
 # Capitals that the lexicon has as words, yet that are spelled.
-SPELLED = words("us uk un eu it ai pa la tv dj cd pc id ip er ad pr hr vp mc ms ma ba si ar al de ne re ed op")
+SPELLED = words(
+    "us uk un eu it ai pa la tv dj cd pc id ip er ad pr hr vp mc ms ma ba si ar al de ne re ed op ca ct mi "
+    "aka eeg est eta ide led mia mit nec ngo pow roi sec ups uri"
+)
 # Two capitals that are a word in capitals.
 SHORT_WORDS = words("ok no so if or to in on at by my we he be do go up am an as is of oh me hi ha ah ye yo us it")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from voice_pipeline.text.english.abbreviations import spelled
 from voice_pipeline.text.english.numbers import cardinal, spelled_digits
+from voice_pipeline.text.english.vocabulary import SHORT_WORDS
 from voice_pipeline.text.rules import Rule, rule
 
 _DOMAINS = "com|org|net|edu|gov|mil|int|info|io|ai|dev|app|co|me|tv|us|uk|ca|au|de|fr|es|it|eu|jp|ch|nl|se|ru|cn|in"
@@ -67,6 +68,6 @@ def _part(part: str, is_word: Callable[[str], bool]) -> str:
     lower = part.lower()
     if lower in ("com", "org", "net", "edu", "gov", "mil", "info", "dev", "app", "co", "me"):
         return lower
-    if len(lower) > 2 and (is_word(lower) or (len(lower) > 4 and set(lower) & set("aeiouy"))):
+    if lower in SHORT_WORDS or (len(lower) > 2 and (is_word(lower) or (len(lower) > 4 and set(lower) & set("aeiouy")))):
         return lower
     return spelled(lower)
