@@ -139,6 +139,8 @@ def _settle_status(
     """A run that failed before its training was complete has no other writer for its last status."""
     if failure is None or failure.root_cause_class == "promotion_blocked":
         return
+    if failure.reason == "voice_busy":
+        return  # the status belongs to the run that is training
     try:
         current = read_status(store.train_status(voice.voice_profile_id, voice.job_type))
     except ValueError:

@@ -156,3 +156,13 @@ def test_a_damaged_status_is_an_error_not_a_crash_of_the_reader(store: Store, te
     path.write_text(text)
     with pytest.raises(ValueError):
         read_status(path)
+
+
+def test_a_run_that_was_turned_away_leaves_the_status_of_the_one_that_trains(
+    store: Store, voice: Voice, tmp_path: Path
+) -> None:
+    running = TrainStatus.start(JOB, "ada", "r1", total=10)
+    write_status(store, running)
+    failure = VoiceFailure("voice_busy", "another process is training this voice", voice="ada")
+    close_run(store, tmp_path, voice, "r2", failed_step="nemo_checkpoint", failure=failure)
+    assert read_status(store.train_status("ada", JOB)) == running
