@@ -120,7 +120,7 @@ def run(
     require_valid(bundle_folder, voice=name)
     judged = content_digest(bundle_folder)
     dataset = _dataset(store, name)
-    sentences = [*_validation_sentences(store, name, dataset), *test_sentences()]
+    sentences = sentences_of(store, name, dataset)
     listener = recognizer or WhisperRecognizer.load(language=voice.language, voice=name)
     stage_identity = identity(
         stage=STAGE,
@@ -147,6 +147,11 @@ def read_finished(store: Store, voice: str) -> EvaluationRecord | None:
         return record if sha256_file(store.resolve(record.evaluation)) == record.evaluation_sha256 else None
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def sentences_of(store: Store, voice: str, dataset: DatasetRecord) -> list[Sentence]:
+    """What is to be spoken: validation utterances, then our own sentences. Raises ``verification_failed``."""
+    return [*_validation_sentences(store, voice, dataset), *test_sentences()]
 
 
 def test_sentences() -> tuple[Sentence, ...]:

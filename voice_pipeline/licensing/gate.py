@@ -30,6 +30,7 @@ from voice_pipeline.licensing.weights_manifest import (
     read_weights_manifest,
 )
 from voice_pipeline.store import Store, identity, inside, read_json, sha256_file, write_json
+from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.voice import Voice
 
 STAGE = "license_gate"
@@ -83,15 +84,20 @@ def run(project: Path, voice: Voice, store: Store, bundle_folder: Path) -> Licen
     return record
 
 
-def judge(project: Path, voice: Voice, store: Store, bundle_folder: Path) -> LicenseRecord:
-    """The decision of ``run``, without writing it. Raises ConfigError for a wrong policy or allowlist."""
+def judge(
+    project: Path, voice: Voice, store: Store, bundle_folder: Path, *, frontend: TextFrontend | None = None
+) -> LicenseRecord:
+    """The decision of ``run``, without writing it. Raises ConfigError for a wrong policy or allowlist.
+
+    ``frontend`` is the one of the installed packages, where the caller has it already.
+    """
     policy, allowlist = load_policy(project), load_allowlist(project)
     parts = parts_of(project, voice, store, judges=judges_of(bundle_folder))
     verdicts = tuple(_verdict(part, policy, allowlist, bundle_folder) for part in parts)
     blockers = [
         *(blocker for verdict in verdicts for blocker in verdict.blockers),
         *(str(blocker) for blocker in _recordings_blockers(voice, policy)),
-        *(str(blocker) for blocker in _text_blockers(voice, bundle_folder)),
+        *(str(blocker) for blocker in _text_blockers(voice, bundle_folder, frontend)),
     ]
     try:
         digest = content_digest(bundle_folder)
@@ -224,13 +230,11 @@ def _recordings_blockers(voice: Voice, policy: Policy) -> Iterator[Blocker]:
         yield Blocker(_BY_VERDICT[decision.verdict], f"recordings: {decision.reason}")
 
 
-def _text_blockers(voice: Voice, bundle_folder: Path) -> Iterator[Blocker]:
+def _text_blockers(voice: Voice, bundle_folder: Path, frontend: TextFrontend | None) -> Iterator[Blocker]:
     """The bundle's lexicon and pronunciation model are those of the known packages, made again and compared."""
-    from voice_pipeline.text.frontend import TextFrontend
-
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            TextFrontend.for_language(voice.language).save(Path(temporary))
+            (frontend or TextFrontend.for_language(voice.language)).save(Path(temporary))
             expected = {path.name: _digest(path) for path in Path(temporary).iterdir()}
     except ValueError as error:  # ConfigError: the package is not installed, or there is none for this language
         yield Blocker("license_unclear", f"text frontend: {error}")

@@ -1,0 +1,72 @@
+"""Whether a stored evaluation can have been made of this dataset, these sentences and these sounds.
+
+    faults = verify(evaluation, store, dataset, frontend)        # () when nothing contradicts it
+
+No judge is asked again: sounds are hashed, sentences chosen and errors counted once more from what was heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from voice_pipeline.evaluation.format import Evaluation, Heard
+from voice_pipeline.evaluation.intelligibility import comparable, count_errors
+from voice_pipeline.evaluation.run import Frontend, Sentence, sentences_of
+from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.recordings.manifest import DatasetRecord
+from voice_pipeline.store import Store, inside, sha256_file
+
+_SHOWN = 3  # faults of one kind
+
+
+def verify(evaluation: Evaluation, store: Store, dataset: DatasetRecord, frontend: Frontend) -> tuple[str, ...]:
+    """Every way in which ``evaluation`` contradicts itself, its dataset or its sounds; () when there is none."""
+    found = list(evaluation.problems())
+    if evaluation.dataset_sha256 != dataset.manifest_sha256:
+        found.append("it used the validation split of another dataset")
+    if evaluation.frontend != frontend.identity:
+        found.append("it compared words with another text frontend")
+    try:
+        expected = sentences_of(store, dataset.voice_profile_id, dataset)
+    except (VoiceFailure, OSError, ValueError, KeyError, TypeError) as error:
+        return (*found, f"its sentences cannot be found again: {error}")
+    recorded = [sentence for sentence in expected if sentence.recording is not None]
+    found += _sentence_faults("sentences", evaluation.sentences, expected)
+    found += _sentence_faults("recordings", evaluation.recordings, recorded)
+    for kind, heard in (("sentences", evaluation.sentences), ("recordings", evaluation.recordings)):
+        wrong = [one.sentence_id for one in heard if not _counted_right(one, frontend)]
+        if wrong:
+            found.append(f"the errors of {', '.join(wrong[:_SHOWN])} in its {kind} are not those of what was heard")
+    return (*found, *_sound_faults(evaluation, store, expected))
+
+
+def _sentence_faults(kind: str, heard: list[Heard], expected: list[Sentence]) -> Iterator[str]:
+    judged = [(one.source, one.sentence_id, one.text) for one in heard]
+    wanted = [(one.source, one.sentence_id, one.text) for one in expected]
+    if judged != wanted:
+        yield f"its {kind} are not the {len(wanted)} that are to be judged"
+
+
+def _counted_right(one: Heard, frontend: Frontend) -> bool:
+    said, got = (comparable(text, frontend.normalise) for text in (one.text, one.heard))
+    return bool(said) and asdict(count_errors(said, got)) == asdict(one.errors)
+
+
+def _sound_faults(evaluation: Evaluation, store: Store, expected: list[Sentence]) -> Iterator[str]:
+    folder = store.evaluation(evaluation.voice_profile_id)
+    for one in evaluation.sentences:
+        if one.file is None:
+            if one.heard or one.seconds:
+                yield f"{one.sentence_id} was heard, but nothing was spoken"
+            continue
+        try:
+            same = sha256_file(inside(folder, one.file)) == one.sha256
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            yield f"{one.file} is not the sound that was heard"
+    clips = {one.sentence_id: one.recording_sha256 for one in expected if one.recording is not None}
+    for one in evaluation.recordings:
+        if one.sha256 != clips.get(one.sentence_id):
+            yield f"the recording {one.sentence_id} is not the sound that was heard"
