@@ -9,6 +9,7 @@ killed goes on where it stopped. A cached file whose bytes are not those that we
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from voice_pipeline.recordings.decoding import open_audio
 from voice_pipeline.recordings.levels import Figures, Levels
 from voice_pipeline.recordings.transcripts import RejectionReason
-from voice_pipeline.store import Store, atomic_path, identity, read_json, sha256_file, write_json
+from voice_pipeline.store import Store, identity, read_json, sha256_file, write_bytes, write_json
 
 VERSION = "1"
 MIN_SECONDS = 0.3
@@ -76,7 +77,7 @@ def stage_clip(store: Store, path: Path, source_sha256: str, *, sample_rate: int
     computed = cached is None
     if cached is None:
         pcm, figures = _convert(path, sample_rate)
-        _write_wav(wav, pcm, sample_rate)
+        write_bytes(wav, wav_bytes(pcm, sample_rate))
         cached = _CachedClip(sha256=sha256_file(wav), bytes=wav.stat().st_size, frames=len(pcm), figures=figures)
         write_json(beside, cached.model_dump(mode="json"))
     return StagedClip(wav, cached.sha256, cached.bytes, cached.frames, sample_rate, cached.figures, computed)
@@ -113,11 +114,16 @@ def _check_duration(seconds: float) -> None:
         raise ClipRejected("too_long", f"lasts {seconds:.2f} s; at most {MAX_SECONDS:.0f} s are used")
 
 
-def _write_wav(path: Path, pcm: NDArray[np.int16], sample_rate: int) -> None:
+def wav_bytes(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
+    """A mono 16-bit WAV file of int16 [frames].
+
+    In memory first: libsndfile calls a full disk a "System error", where our own writing says what it is.
+    """
     import soundfile
 
-    with atomic_path(path) as temporary:
-        soundfile.write(temporary, pcm, sample_rate, subtype="PCM_16", format="WAV")
+    stream = io.BytesIO()
+    soundfile.write(stream, pcm, sample_rate, subtype="PCM_16", format="WAV")
+    return stream.getvalue()
 
 
 def _read_cached(wav: Path, beside: Path) -> _CachedClip | None:

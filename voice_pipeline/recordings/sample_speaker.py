@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import atomic_path, write_json, write_text
+from voice_pipeline.recordings.clips import wav_bytes
+from voice_pipeline.store import write_bytes, write_json, write_text
 
 ENGINE = "hibari-tts"
 ENGINE_VOICE = "heart"  # the one voice model that ships inside the package
@@ -81,12 +82,10 @@ def _engine() -> Any:
 
 def _write_clip(engine: Any, text: str, clip: Path) -> None:
     import numpy as np
-    import soundfile
 
     samples = np.clip(engine(text, seed=SEED), -1.0, 1.0)  # float32 [N]
     pcm = np.rint(samples * _FULL_SCALE).astype(np.int16)
-    with atomic_path(clip) as temporary:
-        soundfile.write(temporary, pcm, engine.sample_rate, subtype="PCM_16", format="WAV")
+    write_bytes(clip, wav_bytes(pcm, engine.sample_rate))
 
 
 def _remove_stale(folder: Path, clips: list[Path]) -> None:

@@ -53,6 +53,7 @@ def write(path: Path, samples: NDArray[Any], rate: int = 22_050, subtype: str = 
 
 def ljspeech(folder: Path, count: int = 6, *, seconds: float = 0.5) -> Path:
     """``count`` clips in wavs/ and their metadata.csv. Clip n is a tone of 100 + 10 n Hz."""
+    folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         write(folder / "wavs" / f"c{number:02d}.wav", tone(seconds, hertz=100 + 10 * number))
     lines = (f"c{number:02d}|Sentence number {chr(97 + number % 26)}.\n" for number in range(count))

@@ -85,6 +85,12 @@ def test_another_sound_or_name_is_another_identity(project: Path, store: Store) 
     assert len({one.sha256 for one in (first, renamed, changed)}) == 3
 
 
+def test_a_clip_of_one_frame_is_measured_with_the_others(project: Path, store: Store) -> None:
+    folder = ljspeech(project / "source", 2)
+    write(folder / "wavs" / "tick.wav", tone(0.0001))
+    assert preflight.run(project, voice(), store).clip_count == 3
+
+
 # -- the checks, in their order --------------------------------------------------------------------
 
 
@@ -265,7 +271,7 @@ def test_the_kind_must_be_what_the_config_says(project: Path, store: Store) -> N
 
 def test_a_name_that_is_not_utf8(project: Path, store: Store) -> None:
     folder = ljspeech(project / "source")
-    os.rename(os.fsencode(folder / "wavs" / "c00.wav"), os.fsencode(folder / "wavs") + b"/caf\xe9.wav")
+    (folder / "wavs" / "c00.wav").rename(folder / "wavs" / os.fsdecode(b"caf\xe9.wav"))
     caught = failure(project, store)
     assert caught.reason == "audio_undecodable"
     str(caught).encode()
