@@ -56,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @app.command()
 def demo(store: StoreOption = None) -> int:
     """Record the synthetic sample speaker, train a small voice on it, judge it, and let it speak."""
+    from voice_pipeline.definitions import defs
     from voice_pipeline.orchestration.demo import run_demo
 
-    return run_demo(_project(), _store(store))
+    return run_demo(_project(), _store(store), defs.resolve_job_def("tts_prod_train_nemo"))
 
 
 @app.command()
@@ -66,13 +67,15 @@ def train(voice: VoiceArgument, store: StoreOption = None) -> int:
     """Run the whole job for one voice: recordings in, a promoted voice or a reasoned NO-GO out."""
     from rich.console import Console
 
+    from voice_pipeline.definitions import defs
     from voice_pipeline.orchestration.terminal import run_job
     from voice_pipeline.report import report_header
     from voice_pipeline.voice import load_voice_by_id
 
     project = _project()
     configured = load_voice_by_id(project, voice)
-    outcome = run_job(project, _store(store), configured, job_name=configured.job_type, console=Console())
+    job = defs.resolve_job_def(configured.job_type)
+    outcome = run_job(project, _store(store), configured, job=job, console=Console())
     typer.echo(outcome.report.render(report_header(configured)), nl=False)
     if outcome.failure is not None:
         typer.echo(str(outcome.failure), err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 from rich.console import Console
 
 from voice_pipeline.bundle.speaking import speak_to_file
@@ -17,14 +18,14 @@ VOICE = "sample_speaker"
 UNSEEN_SENTENCE = "Seven quiet boats drifted past the lighthouse at dawn."
 
 
-def run_demo(project: Path, store: Store) -> int:
+def run_demo(project: Path, store: Store, job: dg.JobDefinition) -> int:
     """Record, train, judge, speak. Returns 0 when the job reached its decision, GO or NO-GO; else its exit code."""
     console = Console()
     voice = load_voice_by_id(project, VOICE)
     console.print(f"[bold]1. A synthetic speaker records its sentences[/] → {voice.source.path}")
     record(project / voice.source.path)
     console.print("[bold]2. The job turns the recordings into a gated voice[/]")
-    outcome = run_job(project, store, voice, job_name=voice.job_type, console=console)
+    outcome = run_job(project, store, voice, job=job, console=console)
     console.print(outcome.report.render(), highlight=False, markup=False, soft_wrap=True)
     failure = outcome.failure
     if failure is not None and failure.root_cause_class is not RootCause.PROMOTION_BLOCKED:

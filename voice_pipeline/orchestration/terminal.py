@@ -58,15 +58,12 @@ def open_instance(project: Path, store: Store) -> dg.DagsterInstance:
     return dg.DagsterInstance.get()
 
 
-def run_job(project: Path, store: Store, voice: Voice, *, job_name: str, console: Console) -> Outcome:
+def run_job(project: Path, store: Store, voice: Voice, *, job: dg.JobDefinition, console: Console) -> Outcome:
     """Run one job for one voice in this process, show it, close it, and return how it ended."""
-    from voice_pipeline.definitions import defs
-
     run_id = str(uuid.uuid4())
     log_path = store.voice_artifacts(voice.voice_profile_id) / "logs" / f"{run_id}.log"
     with open_instance(project, store) as instance:
         register_voices(instance, project)
-        job = defs.get_job_def(job_name)
         with _quiet_streams(log_path) as terminal:
             screen = Console(file=terminal, force_terminal=console.is_terminal or None, width=console.width)
             with _Display(screen, instance, store, voice, run_id):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from voice_pipeline.store import Store
 from voice_pipeline.text.frontend import TextFrontend
@@ -19,6 +20,7 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     project: str = ""
     store: str = ""
+    _frontends: dict[str, TextFrontend] = PrivateAttr(default_factory=dict)
 
     def project_root(self) -> Path:
         """The folder that holds configs/."""
@@ -38,4 +40,6 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def frontend(self, voice: Voice) -> TextFrontend:
         """The text code of that voice's language, from the installed packages."""
-        return TextFrontend.for_language(voice.language)
+        if voice.language not in self._frontends:
+            self._frontends[voice.language] = TextFrontend.for_language(voice.language)
+        return self._frontends[voice.language]

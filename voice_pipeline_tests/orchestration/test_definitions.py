@@ -47,7 +47,7 @@ def test_every_asset_is_described_owned_versioned_and_partitioned_by_voice() -> 
 
 @pytest.mark.parametrize("job", ["tts_prod_train_nemo", "dataset"])
 def test_jobs_are_named_by_their_job_types(job: str) -> None:
-    resolved = defs.get_job_def(job)
+    resolved = defs.resolve_job_def(job)
     assert resolved.description
     assert resolved.partitions_def is not None
     assert resolved.executor_def is dg.in_process_executor

@@ -125,8 +125,19 @@ def test_open_gates_promote_and_the_override_is_on_the_record(finished_copy: Wor
     damaged[len(damaged) // 2] ^= 1
     model.write_bytes(damaged)
     alone = finished_copy.call(
-        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "voice_pipeline.definitions"]
-        + ["--select", "promoted_voice", "--partition", VOICE]
+        [
+            sys.executable,
+            "-m",
+            "dagster",
+            "asset",
+            "materialize",
+            "-m",
+            "voice_pipeline.definitions",
+            "--select",
+            "promoted_voice",
+            "--partition",
+            VOICE,
+        ]
     )
     assert alone.returncode != 0
     assert "bundle_invalid" in alone.stdout + alone.stderr
@@ -136,8 +147,19 @@ def test_open_gates_promote_and_the_override_is_on_the_record(finished_copy: Wor
 
 def test_materializing_the_last_step_alone_cannot_get_around_a_gate(finished_copy: Workplace) -> None:
     alone = finished_copy.call(
-        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "voice_pipeline.definitions"]
-        + ["--select", "promoted_voice", "--partition", VOICE]
+        [
+            sys.executable,
+            "-m",
+            "dagster",
+            "asset",
+            "materialize",
+            "-m",
+            "voice_pipeline.definitions",
+            "--select",
+            "promoted_voice",
+            "--partition",
+            VOICE,
+        ]
     )
     assert alone.returncode != 0
     assert "quality_below_threshold" in alone.stdout + alone.stderr
