@@ -76,7 +76,9 @@ class Provenance(_Strict):
     recipe: str = Field(pattern=r"^[a-z0-9_]+$", description="Name of the recipe in configs/recipes/.")
     recipe_sha256: Sha256 | None = Field(default=None, pattern=_SHA256, description="sha256 of the resolved recipe.")
     seed: int | None = Field(default=None, ge=0)
-    frontend_identity: Sha256 | None = Field(default=None, pattern=_SHA256, description="Identity of the text frontend.")
+    frontend_identity: Sha256 | None = Field(
+        default=None, pattern=_SHA256, description="Identity of the text frontend."
+    )
     tensors_sha256: dict[str, Sha256] = Field(
         default_factory=dict, description="Of each trained model: sha256 over its tensors (a .nemo differs by clock)."
     )
