@@ -164,19 +164,16 @@ def _stage_all(
     for number, one in enumerate(transcripts.found, start=1):
         try:
             normalised = frontend.normalise(one.reading)
-        except TextError as error:
-            detail = f"{error.code}: {error}"
-            rejected.append(Rejection(one.file.name, one.utterance_id, "text_unusable", detail))
-            continue
-        try:
             clip = stage_clip(store, one.file.path, digests[one.file.name], sample_rate=sample_rate)
+        except TextError as error:
+            rejected.append(Rejection(one.file.name, one.utterance_id, "text_unusable", f"{error.code}: {error}"))
         except ClipRejected as error:
             rejected.append(Rejection(one.file.name, one.utterance_id, error.reason, str(error)))
-            continue
         except DecodeError as error:
             raise recordings.failure("audio_undecodable", [one.file.name], str(error)) from error
-        clips[one.utterance_id] = clip
-        entries.append(_entry(recordings, one, digests[one.file.name], normalised, clip))
+        else:
+            clips[one.utterance_id] = clip
+            entries.append(_entry(recordings, one, digests[one.file.name], normalised, clip))
         if progress is not None:
             progress(number, len(transcripts.found))
     return entries, sorted(rejected), clips

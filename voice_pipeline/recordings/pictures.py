@@ -27,6 +27,7 @@ _SHADES = 32  # of the spectrogram: more cost bytes and show nothing
 _RANGE_DB = 80.0  # from the loudest shade to the darkest
 _DPI = 80
 _INCHES = (8.0, 2.4)
+_AXES = (0.08, 0.22, 0.9, 0.74)  # left, bottom, width, height, as shares of the picture
 
 
 class Overview:
@@ -98,9 +99,9 @@ def _figure(overview: Overview) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=_INCHES, dpi=_DPI)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = figure.add_axes(_AXES)
     axes.set_xlim(0.0, overview.total_seconds)
     axes.set_xlabel("seconds")
     return figure, axes

@@ -9,6 +9,7 @@ it is larger than the voice's minimum; it decodes to the end. Then, in the produ
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -144,9 +145,9 @@ def _consent_problem(consent: Consent, today: date) -> str | None:
 
 def _measure(recordings: Recordings, progress: OnProgress | None) -> tuple[Levels, Overview, set[int], int]:
     """Decode everything once, to the end."""
-    durations = _declared_seconds(recordings)
-    total, done = sum(durations), 0.0
-    levels, overview = Levels(), Overview(total)
+    seconds, done = sum(_declared_seconds(recordings)), 0.0
+    total = math.ceil(seconds)
+    levels, overview = Levels(), Overview(seconds)
     rates: set[int] = set()
     channels, broken, why = 0, list[str](), ""
     for file in recordings.files:
@@ -158,12 +159,14 @@ def _measure(recordings: Recordings, progress: OnProgress | None) -> tuple[Level
                     overview.add(block, audio.sample_rate)
                     done += len(block) / audio.sample_rate
                     if progress is not None:
-                        progress(int(done), max(int(total), int(done)))
+                        progress(min(int(done), total), total)
         except DecodeError as error:
             broken.append(file.name)
             why = why or str(error)
     if broken:
         raise recordings.failure("audio_undecodable", broken, why)
+    if progress is not None:
+        progress(total, total)
     return levels, overview, rates, channels
 
 

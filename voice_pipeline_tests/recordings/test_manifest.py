@@ -130,7 +130,9 @@ def test_what_is_not_in_the_dataset_is_listed_with_its_reason(project: Path, sto
     write(folder / "wavs" / "mute.wav", tone(1))
     with (folder / "metadata.csv").open("a", encoding="utf-8") as stream:
         stream.write("short|S.\nlong|L.\nsilent|S.\ngreek|Καλημέρα\nmute|\nghost|G.\n")
-    record = make(project, store)
+    seen: list[tuple[int, int]] = []
+    record = make(project, store, progress=lambda *at: seen.append(at))
+    assert seen == [(number, 9) for number in range(1, 10)]
     rejected = {one["utterance_id"]: one for one in read_json(store.resolve(record.manifest))["rejected"]}
     assert {identifier: one["reason"] for identifier, one in rejected.items()} == {
         "short": "too_short",
