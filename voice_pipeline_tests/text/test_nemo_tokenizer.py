@@ -1,24 +1,46 @@
-"""Our ids are NeMo's ids: of each symbol, and of whole sentences."""
+"""Our ids are NeMo's ids: of each symbol, and of whole sentences, also from a ``.nemo`` file moved elsewhere."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.text.nemo_tokenizer import VOCABULARY_SIZE, tokenizer_config
 from voice_pipeline.text.symbols import OOV, PAD, SYMBOL_IDS, SYMBOL_TABLE
 
-DICTIONARY = "HELLO  HH AH0 L OW1\nWORLD  W ER1 L D\nDON'T  D OW1 N T\n"
+CASES = Path(__file__).with_name("normalisation_cases.txt")
+TINY = Path(__file__).parents[1] / "training" / "tiny.yaml"
 
 
-def nemo_tokenizer(phoneme_dict: Path) -> Any:
+@pytest.fixture(scope="module")
+def phoneme_dict(frontend: TextFrontend, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("nemo") / "phoneme_dict.txt"
+    path.write_text(frontend.phoneme_dict_text(), encoding="ascii")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokenizer(phoneme_dict: Path) -> Any:
     pytest.importorskip("nemo.collections.tts", reason="needs the extra `nemo`", exc_type=ImportError)
     from nemo.core.classes.common import safe_instantiate
     from omegaconf import OmegaConf
 
     return safe_instantiate(OmegaConf.create(tokenizer_config(str(phoneme_dict))))
+
+
+def sentences(frontend: TextFrontend) -> Iterator[str]:
+    """What the golden table says, as far as every word of it is in the lexicon."""
+    known = frontend.phoneme_dict_text().splitlines()
+    words = {line.partition(" ")[0].lower() for line in known}
+    for line in CASES.read_text(encoding="utf-8").splitlines():
+        written, arrow, said = line.partition(" => ")
+        if arrow and not written.startswith("# ") and words.issuperset(re.findall(r"[a-z']+", said)):
+            yield said
 
 
 def test_every_symbol_is_there_once() -> None:
@@ -27,13 +49,40 @@ def test_every_symbol_is_there_once() -> None:
 
 @pytest.mark.nemo
 @pytest.mark.slow
-def test_symbol_table_is_nemos(tmp_path: Path) -> None:
-    dictionary = tmp_path / "phoneme_dict.txt"
-    dictionary.write_text(DICTIONARY, encoding="latin-1")
-    tokenizer = nemo_tokenizer(dictionary)
+def test_symbol_table_is_nemos(tokenizer: Any) -> None:
     assert tuple(tokenizer.tokens) == SYMBOL_TABLE
     assert tokenizer.pad == SYMBOL_IDS[PAD]
     assert tokenizer.oov == SYMBOL_IDS[OOV]
     assert tokenizer.space == SYMBOL_IDS[" "]
-    spoken = [" ", "HH", "AH0", "L", "OW1", ",", " ", "D", "OW1", "N", "T", "!", " "]
-    assert tokenizer.encode("hello, don't!") == [SYMBOL_IDS[symbol] for symbol in spoken]
+
+
+@pytest.mark.nemo
+@pytest.mark.slow
+def test_sentences_have_nemos_ids(tokenizer: Any, frontend: TextFrontend) -> None:
+    known = list(sentences(frontend))
+    assert len(known) > 140
+    for sentence in known:
+        assert tuple(tokenizer.encode(sentence)) == frontend.encode(sentence), sentence
+
+
+@pytest.mark.nemo
+@pytest.mark.slow
+def test_a_nemo_file_carries_the_dictionary(
+    phoneme_dict: Path, frontend: TextFrontend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dictionary's own file is gone, NLTK has no data, and the restored model still reads as we do."""
+    pytest.importorskip("nemo.collections.tts", reason="needs the extra `nemo`", exc_type=ImportError)
+    from nemo.collections.tts.models import FastPitchModel
+
+    from voice_pipeline.training.nemo.models import build_fastpitch
+    from voice_pipeline.training.recipe import Recipe
+    from voice_pipeline.voice import parse_strict
+
+    copy = tmp_path / "dictionary.txt"
+    copy.write_bytes(phoneme_dict.read_bytes())
+    build_fastpitch(parse_strict(Recipe, TINY), copy).save_to(str(tmp_path / "fastpitch.nemo"))
+    copy.unlink()
+    monkeypatch.setenv("NLTK_DATA", str(tmp_path / "nothing"))
+    restored = FastPitchModel.restore_from(str(tmp_path / "fastpitch.nemo"), map_location="cpu")
+    sentence = "It cost $23.50 in 1990, didn't it?"
+    assert tuple(restored.parse(frontend.normalise(sentence))[0].tolist()) == frontend.encode(sentence)

@@ -25,6 +25,21 @@ _ENDINGS: tuple[tuple[str, Phones], ...] = (
     ("ness", ("N", "AH0", "S")),
     ("less", ("L", "AH0", "S")),
 )
+_PREFIXES: tuple[tuple[str, Phones], ...] = (
+    ("centi", ("S", "EH1", "N", "T", "AH0")),
+    ("deci", ("D", "EH1", "S", "AH0")),
+    ("giga", ("G", "IH1", "G", "AH0")),
+    ("hecto", ("HH", "EH1", "K", "T", "AH0")),
+    ("kilo", ("K", "IH1", "L", "AH0")),
+    ("mega", ("M", "EH1", "G", "AH0")),
+    ("micro", ("M", "AY1", "K", "R", "OW0")),
+    ("milli", ("M", "IH1", "L", "AH0")),
+    ("nano", ("N", "AE1", "N", "OW0")),
+    ("peta", ("P", "EH1", "T", "AH0")),
+    ("tera", ("T", "EH1", "R", "AH0")),
+    ("non", ("N", "AA2", "N")),
+    ("un", ("AH0", "N")),
+)
 _MIN_STEM = 3  # letters: "as" is no plural, "bed" is no past tense
 _MAX_GUESSED = 1_000  # unknown words kept in memory
 
@@ -54,7 +69,7 @@ class EnglishPronunciation:
     def _unknown(self, word: str) -> Phones:
         if "'" in word:
             return self._with_apostrophe(word)
-        derived = next(self._derived(word), None)
+        derived = next(self._derived(word), None) or self._prefixed(word)
         if derived is not None:
             return derived
         if not set(word) & set("aeiouy"):
@@ -89,6 +104,17 @@ class EnglishPronunciation:
             if stem != word and len(stem) >= _MIN_STEM and stem in self._lexicon:
                 base = self._lexicon[stem]
                 yield base + phones[1:] if base[-1] == phones[0] else base + phones
+
+    def _prefixed(self, word: str) -> Phones | None:
+        """A prefix before a known word: "gigawatts", "unbookable"."""
+        for prefix, phones in _PREFIXES:
+            stem = word.removeprefix(prefix)
+            if stem != word and len(stem) >= _MIN_STEM:
+                base = self._lexicon.get(stem) or next(self._derived(stem), None)
+                if base is not None:
+                    stressed = any(phone.endswith("1") for phone in phones)
+                    return phones + (tuple(phone.replace("1", "2") for phone in base) if stressed else base)
+        return None
 
     def spelled(self, letters: str) -> Phones:
         """The names of the letters, one after the other."""

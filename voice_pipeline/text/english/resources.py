@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +90,20 @@ _EXCEPTIONS = {
     "gigahertz": "G IH1 G AH0 HH ER2 T S",
     "hryvnia": "HH R IH1 V N IY0 AH0",
     "kilohertz": "K IH1 L AH0 HH ER2 T S",
+    "kopeck": "K OW1 P EH2 K",
     "miz": "M IH1 Z",
+    "paisa": "P AY1 S AH0",
+    "paise": "P AY1 S AH0",
+    "pascal": "P AE0 S K AE1 L",
     "terahertz": "T EH1 R AH0 HH ER2 T S",
+    "zeroth": "Z IH1 R OW0 TH",
 }
 
 
 def lexicon() -> bytes:
     """The file of the English lexicon, one pronunciation a word, in ARPABET with stress."""
+    import sqlite3  # not wanted for speaking
+
     path = _checked(LEXICON_SOURCE)
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
