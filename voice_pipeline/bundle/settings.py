@@ -44,7 +44,7 @@ class SynthesizerSettings:
     acoustic: str = "acoustic.onnx"
     vocoder: str = "vocoder.onnx"
     frontend: str = "text"
-    max_sentence_chars: int = 240
+    max_sentence_chars: int = 200  # some twelve seconds: longer ones are rare in training
     max_text_chars: int = 20_000
     clause_pause: float = 0.15
     sentence_pause: float = 0.30

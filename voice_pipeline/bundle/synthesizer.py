@@ -85,6 +85,8 @@ class Synthesizer:
             acoustic = _session(folder / settings.acoustic, threads)
             vocoder = _session(folder / settings.vocoder, threads)
             frontend = TextFrontend.load(folder / settings.frontend)
+        except ImportError:  # the installation is at fault, not the bundle
+            raise
         except Exception as error:  # onnxruntime's own exceptions have no common base but Exception
             raise VoiceFailure("bundle_invalid", f"{type(error).__name__}: {error}", file=folder) from error
         if len(frontend.symbol_table) != settings.symbols:
