@@ -41,6 +41,7 @@ def open_machine(spec: TrainingSpec) -> Machine:
     if threads := threads_of(spec):
         torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a fifth of a step, for memory that is written anyway
     typecheck.set_typecheck_enabled(False)  # checks of every tensor's declared axes, at every call
     precision = choose_precision(recipe)
     devices: Any = -1 if recipe.devices == 0 else recipe.devices
