@@ -52,7 +52,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(TEXTS)
 def test_any_text_is_read_or_refused_with_a_known_code(frontend: TextFrontend, text: str) -> None:
     try:
@@ -135,7 +135,7 @@ HOSTILE += [
 def test_time_grows_with_length_only(frontend: TextFrontend, fragment: str) -> None:
     """Four times the text may take 4 times as long, not 16 times; the floor keeps noise out of short times."""
     seconds = []
-    for length in (MAX_TEXT_CHARS // 4, MAX_TEXT_CHARS):
+    for length in (MAX_TEXT_CHARS // 8, MAX_TEXT_CHARS // 2):
         text = (fragment * length)[:length]
         best = float("inf")
         for _ in range(2):
@@ -144,4 +144,4 @@ def test_time_grows_with_length_only(frontend: TextFrontend, fragment: str) -> N
                 frontend.normalise(text)
             best = min(best, time.process_time() - start)
         seconds.append(best)
-    assert seconds[1] < 9 * max(seconds[0], 0.05), seconds
+    assert seconds[1] < 9 * max(seconds[0], 0.02), seconds

@@ -15,7 +15,12 @@ _NAME = r"(?=\s{1,3}[A-Z][a-z']|\s{1,3}[A-Z]\.)"
 def rules_before_numbers() -> tuple[Rule, ...]:
     """Abbreviations that a number follows, while it is still written in digits."""
     names = "|".join(BEFORE_NUMBER)
+    calendar = "(" + "|".join(CALENDAR) + ")"
     return (
+        rule(
+            r"(?<!\w)" + calendar + r"\.?\s?[-–]\s?" + calendar + r"(?!\w)\.?",
+            lambda m: f"{CALENDAR[m[1]]} to {CALENDAR[m[2]]}{sentence_stop(m)}",
+        ),
         rule(
             r"\b(" + names + r")\.\s{0,3}(?=#?\d|(?-i:[IVXLC]{2,6}\b))",
             lambda m: BEFORE_NUMBER[m[1].lower()],

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 
 from voice_pipeline.text.characters import clean
 from voice_pipeline.text.english import abbreviations, dates_times, number_words, quantities, roman, web
@@ -53,7 +53,7 @@ class EnglishNormaliser:
     def _once(self, text: str) -> str:
         text = self._capitals.lower_shouting(_paragraphs(text))
         if "." in text or "@" in text or "#" in text or "://" in text:
-            text = apply(self._web(), text)
+            text = apply(self._web, text)
         text = apply(_signs_before_numbers(), text)
         text = apply(abbreviations.rules_before_numbers(), text)
         if any(map(str.isdigit, text)):
@@ -64,24 +64,24 @@ class EnglishNormaliser:
         if not text.islower():
             text = apply(roman.rules(), text)
         if any(map(str.isdigit, text)):
-            text = apply(self._codes(), text)
+            text = apply(self._codes, text)
             text = apply(number_words.rules(), text)
         text = apply(_apostrophes(), text)
         text = apply(_signs(), text)
         if not text.islower():
-            text = apply(self._letters(), text)
+            text = apply(self._letters, text)
         text = _ELLIPSIS.sub(lambda match: ", " if match[2] else ". ", text)
         return _tidy(text.lower())
 
-    @cache  # noqa: B019 - a normaliser lives as long as its program
+    @cached_property
     def _web(self) -> tuple[Rule, ...]:
         return web.rules(self._is_word)
 
-    @cache  # noqa: B019
+    @cached_property
     def _codes(self) -> tuple[Rule, ...]:
         return self._capitals.codes()
 
-    @cache  # noqa: B019
+    @cached_property
     def _letters(self) -> tuple[Rule, ...]:
         return self._capitals.rules()
 

@@ -26,6 +26,7 @@ def identifier_rules() -> tuple[Rule, ...]:
         rule(r"(?<![\w.+-])(?:1[-\s.])?(?:\(\d{3}\)\s?|\d{3}[-.])\d{3}[-.]\d{4}(?![\w-]|\.\d)", telephone),
         rule(r"(?<![\w.$£€¥-])\d{3}-\d{4}(?![\w%-]|\.\d)", telephone),
         rule(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-])", telephone),
+        rule(r"(?<![\w.,])0\d{2,4}(?:\s\d{3,4}){2,3}(?![\w-])", telephone),
         rule(r"\b((?:[Cc]all|[Dd]ial|[Dd]ialed)\s)(\d{3})(?![\w,.]\w)", lambda m: m[1] + spelled_digits(m[2])),
     )
 

@@ -14,13 +14,15 @@ INTEGER = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)"
 NUMBER = r"(?:" + INTEGER + r"(?:\.\d++)?|\.\d++)"
 _FRACTION = r"(?:(?:\d{1,3}\s)?\d{1,2}/\d{1,2}(?![\d/]))"
 _BEGIN = r"(?<![\w.,])"
+_SIGNED = r"(?<![\w.,)^])([-–]?)"
 _TO = r"\s?(?:[-–—]|to)\s?"
 _QUOTED = 300  # characters in which an opening quote is looked for
 _OPENING_QUOTE = re.compile(r'(?<!\d)"')
+_OPENING_SINGLE_QUOTE = re.compile(r"(?<!\w)'")
 # What is paid for by the piece is named in the singular: a five dollar bill.
 _PIECES = re.compile(
     r"[-\s](?:bills?|notes?|coins?|gift|banknotes?|stamps?|deals?|fines?|fees?|loans?|prizes?|grants?|funds?"
-    r"|investments?|contracts?|projects?|settlements?|lawsuits?|budgets?|donations?|question)\b"
+    r"|investments?|contracts?|projects?|settlements?|lawsuits?|budgets?|donations?|question|homes?|houses?)\b"
 )
 
 
@@ -34,6 +36,9 @@ def rules() -> tuple[Rule, ...]:
     codes = "|".join(re.escape(code) for code in CURRENCY_CODES)
     units = "|".join(sorted((re.escape(unit) for unit in UNITS), key=len, reverse=True))
     number = r"(" + _FRACTION + "|" + NUMBER + r")"
+    to_number = r"(?:" + _TO + r"(" + NUMBER + r"))?"
+    thousands = r"(?:\s(thousand|million|billion|trillion)(?=\s))?"
+    per = r"(?:/(" + units + r")\b|\s?/\s?([a-z]{3,8})\b)?\.?"
     return (
         rule(
             r"(?<![\w$£€¥])(-)?("
@@ -59,23 +64,10 @@ def rules() -> tuple[Rule, ...]:
         rule(r"(?<![\w.,)])([-+]?)(" + NUMBER + r")(?:\s?%)?" + _TO + r"(" + NUMBER + r")\s?%", _percent_range),
         rule(r"(?<![\w.,)])([-+]?)" + number + r"\s?%", _percent),
         rule(_BEGIN + r"(\d++)\s?h(?:rs?)?\s?(\d{1,2})\s?m(?:in)?\b\.?(?![\w/])", _hours_minutes),
-        rule(_BEGIN + r"(" + NUMBER + r")\s?[x×]\s?(" + NUMBER + r")(?:\s?[x×]\s?(" + NUMBER + r"))?", _by),
-        rule(
-            r"(?<![\w.,)])([-–]?)"
-            + number
-            + r"(?:"
-            + _TO
-            + r"("
-            + NUMBER
-            + r"))?"
-            + r"([\s-]?)("
-            + units
-            + r")(?![\w°'])(?!\.\w)(?:/("
-            + units
-            + r")\b|\s?/\s?([a-z]{3,8})\b)?\.?",
-            _measure,
-        ),
-        rule(_BEGIN + r"(\d{1,2}(?:\.\d)?)\"(?=[\s,.;)-])", _inches),
+        rule(_BEGIN + r"(" + NUMBER + r")\s?[x×]\s?(" + NUMBER + r")(?:\s?[x×]\s?(" + NUMBER + r"))?(?!\s?\^)", _by),
+        rule(_SIGNED + number + to_number + thousands + r"([\s-]?)(" + units + r")(?![\w°'])(?!\.\w)" + per, _measure),
+        rule(r"(?<![\w.,/])(" + _FRACTION + r"|\d{1,2}(?:\.\d)?)\"(?=[\s,.;)-]|$)", _inches),
+        rule(r"(?<![\w.,/'])(\d{1,2})'(?=[\s,.;)]|$)", _feet),
     )
 
 
@@ -152,10 +144,22 @@ def _feet_inches(match: Match) -> str:
 
 def _inches(match: Match) -> str:
     """Inches when the double quote closes nothing; a 24 inch monitor."""
-    if len(_OPENING_QUOTE.findall(match.string, max(0, match.start() - _QUOTED), match.start())) % 2:
-        return f'{decimal(match[1])}"'
-    one = match[1] == "1" or match.string[match.end() : match.end() + 2].strip().isalpha()
-    return f"{decimal(match[1])} {'inch' if one else 'inches'}"
+    if _is_quoted(match, _OPENING_QUOTE):
+        return match[0]
+    first = value(match[1])
+    one = first.is_one or match.string[match.end() : match.end() + 2].strip().isalpha()
+    return f"{first.words.removesuffix(' of a')} {'inch' if one else 'inches'}"
+
+
+def _feet(match: Match) -> str:
+    """Feet when the single quote closes nothing."""
+    if _is_quoted(match, _OPENING_SINGLE_QUOTE):
+        return match[0]
+    return f"{decimal(match[1])} {'foot' if match[1] == '1' else 'feet'}"
+
+
+def _is_quoted(match: Match, opening: re.Pattern[str]) -> bool:
+    return len(opening.findall(match.string, max(0, match.start() - _QUOTED), match.start())) % 2 == 1
 
 
 def _per(match: Match) -> str:
@@ -209,15 +213,17 @@ def _by(match: Match) -> str:
 
 
 def _measure(match: Match) -> str:
-    sign, number, second, gap, unit, per_unit, per_word = match.groups()
-    if unit == "s" and not gap:  # 100s are hundreds
+    sign, number, second, thousands, gap, unit, per_unit, per_word = match.groups()
+    if unit == "s" and not gap and "." not in number:  # 100s are hundreds
         return match[0]
     first = value(number)
     name, names = UNITS[unit]
     words = f"minus {first.words}" if sign else first.words
     if second:
         words += f" to {decimal(second)}"
-    words += f" {name if (first.is_one and not second) or gap == '-' else names}"
+    if thousands:
+        words += f" {thousands}"
+    words += f" {name if (first.is_one and not second and not thousands) or gap == '-' else names}"
     if per_unit:
         words += f" per {UNITS[per_unit][0]}"
     elif per_word:

@@ -28,6 +28,7 @@ def rules() -> tuple[Rule, ...]:
     """Rules for texts that hold capitals I, V, X, L, C, D or M."""
     many = r"([IVXLCDM]{2,9})(?![\w.]\w|\w)"
     return (
+        rule(r"\bWW(II?)\b", lambda m: f"world war {'one' if m[1] == 'I' else 'two'}"),
         rule(r"\b((?i:" + _CAPTIONS + r")s?\s)" + _ROMAN + r"(?:\s?[-–]\s?" + _ROMAN + r")?", _caption),
         rule(r"\b((?:King|Queen|Pope|Emperor|Tsar|Czar|Kaiser|Prince)\s[A-Z][a-z]{2,12}\s)" + _ROMAN, _ruler),
         rule(r"\b((?:" + _RULERS + r")\s)" + many, _ruler),

@@ -155,6 +155,7 @@ def _units() -> dict[str, tuple[str, str]]:
     add("week", "week")
     add("month mo", "month")
     add("year", "year")
+    add("pt pts", "point")
     add("ha", "hectare")
     add("mol", "mole")
     return units
