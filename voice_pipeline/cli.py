@@ -74,6 +74,8 @@ def train(voice: VoiceArgument, store: StoreOption = None) -> int:
 
     project = _project()
     configured = load_voice_by_id(project, voice)
+    if configured.job_type not in {job.name for job in defs.jobs or ()}:
+        raise ConfigError(f"{voice}: the {configured.lane} lane has no job in this version; use lane: production")
     job = defs.resolve_job_def(configured.job_type)
     outcome = run_job(project, _store(store), configured, job=job, console=Console())
     typer.echo(outcome.report.render(report_header(configured)), nl=False)

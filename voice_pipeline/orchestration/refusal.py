@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -59,7 +60,7 @@ def run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str |
         values = {key: str(value.value) for key, value in metadata.items()}
         if values.get(REASON) in REASONS:
             failure = VoiceFailure(values[REASON], values.get(DETAIL, ""), voice=voice, file=values.get(FILE))
-        elif run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
+        elif run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING) or _interrupted(data):
             failure = VoiceFailure("cancelled", "the run was cancelled", voice=voice)
         else:
             message = data.error.message.strip() if data.error else "the step failed"
@@ -70,3 +71,13 @@ def run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str |
     if run.status == dg.DagsterRunStatus.FAILURE:
         return None, VoiceFailure("trainer_killed", "the run ended without a word: its process was killed", voice=voice)
     return None, None
+
+
+def _interrupted(data: Any) -> bool:
+    """Whether the step ended because its process was told to: Ctrl-C in a terminal leaves the run as a failure."""
+    error = data.error
+    while error is not None:
+        if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            return True
+        error = error.cause
+    return False

@@ -177,7 +177,7 @@ def _clips(store: Store, voice: str, split: str, frontend: Frontend, audio: Audi
         raise VoiceFailure("empty_dataset", "the dataset has no such manifest", voice=voice, file=manifest) from None
     for line in lines:
         item = json.loads(line)
-        ids = tuple(frontend.encode(item["text"]))
+        ids = tuple(frontend.encode(item["normalized_text"]))
         key = identity(
             features=VERSION,
             mel=mel.VERSION,
