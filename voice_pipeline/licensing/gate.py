@@ -9,16 +9,16 @@ enough to be asked again at promotion, on the very bytes that are promoted.
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from voice_pipeline.bundle.format import EVALUATION_NAME, ManifestError, content_digest, read_manifest
-from voice_pipeline.failures import Blocker
+from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
+from voice_pipeline.failures import Blocker, ConfigError
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, Allowlist, load_allowlist
 from voice_pipeline.licensing.parts import Judge, Part, parts_of
 from voice_pipeline.licensing.policy import POLICY_PATH, Policy, load_policy
@@ -84,20 +84,15 @@ def run(project: Path, voice: Voice, store: Store, bundle_folder: Path) -> Licen
     return record
 
 
-def judge(
-    project: Path, voice: Voice, store: Store, bundle_folder: Path, *, frontend: TextFrontend | None = None
-) -> LicenseRecord:
-    """The decision of ``run``, without writing it. Raises ConfigError for a wrong policy or allowlist.
-
-    ``frontend`` is the one of the installed packages, where the caller has it already.
-    """
+def judge(project: Path, voice: Voice, store: Store, bundle_folder: Path) -> LicenseRecord:
+    """The decision of ``run``, without writing it. Raises ConfigError for a wrong policy or allowlist."""
     policy, allowlist = load_policy(project), load_allowlist(project)
     parts = parts_of(project, voice, store, judges=judges_of(bundle_folder))
     verdicts = tuple(_verdict(part, policy, allowlist, bundle_folder) for part in parts)
     blockers = [
         *(blocker for verdict in verdicts for blocker in verdict.blockers),
         *(str(blocker) for blocker in _recordings_blockers(voice, policy)),
-        *(str(blocker) for blocker in _text_blockers(voice, bundle_folder, frontend)),
+        *(str(blocker) for blocker in _text_blockers(voice, bundle_folder)),
     ]
     try:
         digest = content_digest(bundle_folder)
@@ -122,6 +117,15 @@ def judge(
         blockers=tuple(dict.fromkeys(blockers)),
         weights=verdicts,
     )
+
+
+@cache  # its sources are pinned by digest: the same in one process, and a second to read
+def installed_frontend(language: str) -> TextFrontend | None:
+    """The text frontend of the installed packages; None where they, or the language, are missing."""
+    try:
+        return TextFrontend.for_language(language)
+    except ConfigError:
+        return None
 
 
 def judges_of(bundle_folder: Path) -> tuple[Judge, ...]:
@@ -230,23 +234,17 @@ def _recordings_blockers(voice: Voice, policy: Policy) -> Iterator[Blocker]:
         yield Blocker(_BY_VERDICT[decision.verdict], f"recordings: {decision.reason}")
 
 
-def _text_blockers(voice: Voice, bundle_folder: Path, frontend: TextFrontend | None) -> Iterator[Blocker]:
+def _text_blockers(voice: Voice, bundle_folder: Path) -> Iterator[Blocker]:
     """The bundle's lexicon and pronunciation model are those of the known packages, made again and compared."""
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            (frontend or TextFrontend.for_language(voice.language)).save(Path(temporary))
-            expected = {path.name: _digest(path) for path in Path(temporary).iterdir()}
-    except ValueError as error:  # ConfigError: the package is not installed, or there is none for this language
-        yield Blocker("license_unclear", f"text frontend: {error}")
+    known = installed_frontend(voice.language)
+    if known is None:
+        detail = f"text frontend: the sources of {voice.language} are not installed, so nothing can be compared"
+        yield Blocker("license_unclear", detail)
         return
-    for name, digest in sorted(expected.items()):
-        try:
-            found = _digest(inside(bundle_folder, f"text/{name}"))
-        except (OSError, ValueError):
-            found = None
-        if found != digest:
-            yield Blocker("license_unclear", f"text frontend: the bundle's text/{name} is not of the known sources")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        found = TextFrontend.load(bundle_folder / SynthesizerSettings.read(bundle_folder / SYNTHESIZER_NAME).frontend)
+        same = found.identity == known.identity
+    except (OSError, ValueError):  # ConfigError is a ValueError
+        same = False
+    if not same:
+        yield Blocker("license_unclear", "text frontend: the bundle's is not made of the known sources")

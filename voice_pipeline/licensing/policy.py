@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,7 +160,8 @@ def _joined(operator: str, parts: list[LicenseDecision]) -> LicenseDecision:
     )
 
 
-def _spdx_symbols() -> Iterable[Any]:
+@cache
+def _spdx_symbols() -> tuple[Any, ...]:
     """SPDX's licences and exceptions.
 
     The library also takes names that are not SPDX (a scanner's LicenseRef for texts that resemble MIT, names with
@@ -169,10 +169,12 @@ def _spdx_symbols() -> Iterable[Any]:
     """
     from license_expression import LicenseSymbol, get_spdx_licensing
 
+    symbols = []
     for symbol in {id(value): value for value in get_spdx_licensing().known_symbols.values()}.values():
         former = tuple(alias for alias in symbol.aliases if not alias.startswith(LICENSE_REF) and " " not in alias)
         if not symbol.key.startswith(LICENSE_REF):
-            yield LicenseSymbol(symbol.key, aliases=former, is_exception=symbol.is_exception)
+            symbols.append(LicenseSymbol(symbol.key, aliases=former, is_exception=symbol.is_exception))
+    return tuple(symbols)
 
 
 def _plain(name: str) -> str:

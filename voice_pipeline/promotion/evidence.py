@@ -112,23 +112,12 @@ class Evidence:
     license_identity: str
 
 
-def collect(
-    project: Path,
-    voice: Voice,
-    store: Store,
-    bundle_folder: Path,
-    *,
-    today: date,
-    frontend: TextFrontend | None = None,
-) -> Evidence:
-    """Read and hash everything. Raises ConfigError for a wrong gates, policy or allowlist file only.
-
-    ``frontend`` is the one of the installed packages, where the caller has it already.
-    """
+def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, today: date) -> Evidence:
+    """Read and hash everything. Raises ConfigError for a wrong gates, policy or allowlist file only."""
     name = voice.voice_profile_id
     gates = load_gates(project, voice)
-    frontend = frontend or installed_frontend(voice)
-    licence = gate.judge(project, voice, store, bundle_folder, frontend=frontend)
+    frontend = gate.installed_frontend(voice.language)
+    licence = gate.judge(project, voice, store, bundle_folder)
     source_sha256, source_blocker = _source(project, voice)
     dataset = _dataset(store, name)
     return Evidence(
@@ -147,14 +136,6 @@ def collect(
         license=licence.found(),
         license_identity=licence.identity,
     )
-
-
-def installed_frontend(voice: Voice) -> TextFrontend | None:
-    """The text frontend of the installed packages; None where they, or the language, are missing."""
-    try:
-        return TextFrontend.for_language(voice.language)
-    except ConfigError:  # the licence gate names it
-        return None
 
 
 def _source(project: Path, voice: Voice) -> tuple[str | None, Blocker | None]:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from voice_pipeline.bundle.format import MANIFEST_NAME, read_manifest
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion.decision import Decision, decide
-from voice_pipeline.promotion.evidence import collect, installed_frontend
+from voice_pipeline.promotion.evidence import collect
 from voice_pipeline.store import Store, atomic_folder, identity, inside, sha256_file, write_json
 from voice_pipeline.voice import Voice
 
@@ -55,14 +55,13 @@ def run(project: Path, voice: Voice, store: Store, *, today: date | None = None)
     and all blockers in its text, ConfigError for a wrong gates, policy or allowlist file.
     """
     name, day = voice.voice_profile_id, today or date.today()
-    frontend = installed_frontend(voice)
-    decision = decide(collect(project, voice, store, store.bundle(name), today=day, frontend=frontend))
+    decision = decide(collect(project, voice, store, store.bundle(name), today=day))
     if not decision.go:
         raise refusal(store, decision)
     target = store.promoted(name)
     with atomic_folder(target) as folder:
         _copy_bundle(store.bundle(name), folder / BUNDLE, name)
-        decision = decide(collect(project, voice, store, folder / BUNDLE, today=day, frontend=frontend))
+        decision = decide(collect(project, voice, store, folder / BUNDLE, today=day))
         if not decision.go:
             raise refusal(store, decision)
         write_json(folder / DECISION, decision.to_json())

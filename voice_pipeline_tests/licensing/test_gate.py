@@ -1,0 +1,191 @@
+"""Which weights have a part in a voice, and what the gate says of each."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voice_pipeline.licensing import gate
+from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, load_allowlist, manifest_name
+from voice_pipeline.licensing.parts import Judge, Part, parts_of, weights_manifests
+from voice_pipeline.store import Store, read_json, sha256_file
+from voice_pipeline.voice import Voice, load_voice
+from voice_pipeline_tests.conftest import PROJECT, make_project
+from voice_pipeline_tests.ready_voice import CONFIG, NAME, ReadyVoice
+
+FRONTEND = {"gruut-lang-en/g2p", "gruut-lang-en/lexicon"}
+JUDGE = {"whisper/tiny.en"}
+
+
+def parts(project: Path, voice: Voice) -> dict[str, Part]:
+    return {part.model_id: part for part in parts_of(project, voice, Store(project / "store"))}
+
+
+def human(**changes: Any) -> Voice:
+    return Voice.model_validate({**CONFIG, **changes})
+
+
+def test_a_human_voice_from_nothing(tmp_path: Path) -> None:
+    found = parts(make_project(tmp_path / "project"), human())
+    assert set(found) == FRONTEND | JUDGE
+    assert [found[one].shipped for one in sorted(found)] == [True, True, False]
+
+
+def test_the_sample_voice_has_its_speaker_as_an_ancestor() -> None:
+    voice = load_voice(PROJECT / "configs/voices/sample_speaker.yaml")
+    assert set(parts(PROJECT, voice)) == FRONTEND | JUDGE | {"hibari-tts/heart", "hibari-tts/oov"}
+
+
+def test_recordings_that_say_they_are_synthetic_are_believed_over_the_config(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    folder = project / "data" / NAME
+    folder.mkdir(parents=True)
+    about = folder / "about.json"
+    about.write_text(json.dumps({"synthetic": True, "speaker": "hibari-tts 0.2.1, voice heart"}))
+    assert "hibari-tts/heart" in parts(project, human())
+    about.write_text(json.dumps({"synthetic": True}))
+    assert parts(project, human())["unknown"].manifest is None
+    for text in ("", "[]", "\x00", "[" * 60_000):
+        about.write_text(text)
+        assert set(parts(project, human())) == FRONTEND | JUDGE
+
+
+def test_an_unknown_synthetic_speaker_has_no_manifest(tmp_path: Path) -> None:
+    voice = human(consent={"speaker_type": "synthetic", "speaker": "some program", "status": "not_applicable"})
+    assert parts(make_project(tmp_path / "project"), voice)["unknown/some program"].manifest is None
+
+
+def test_names_in_the_bundle() -> None:
+    voice = load_voice(PROJECT / "configs/voices/sample_speaker.yaml")
+    named = weights_manifests(parts_of(PROJECT, voice, Store(PROJECT / "store")))
+    assert {f"{name}.weights-manifest.json" for name in named} == {
+        manifest_name(entry.id) for entry in load_allowlist(PROJECT).weights
+    }
+    assert all(path.is_file() for path in named.values())
+
+
+@pytest.fixture
+def ready(ready_voice: ReadyVoice, tmp_path: Path) -> ReadyVoice:
+    return ready_voice.copy(tmp_path / "project")
+
+
+def judged(ready: ReadyVoice) -> gate.LicenseRecord:
+    return gate.run(ready.project, ready.voice, ready.store, ready.bundle)
+
+
+@pytest.mark.evaluation
+def test_go_and_what_is_stored(ready: ReadyVoice) -> None:
+    record = judged(ready)
+    assert (record.go, record.blockers) == (True, ())
+    assert {weights.model_id for weights in record.weights} == FRONTEND | JUDGE
+    for path in (ready.store.license_decision(NAME), ready.store.record(NAME, "license_gate")):
+        assert gate.LicenseRecord.model_validate(read_json(path)) == record
+    assert judged(ready) == record
+    assert gate.judges_of(ready.bundle)[0].model_id == "whisper/tiny.en"
+
+
+@pytest.mark.evaluation
+def test_an_evaluation_that_cannot_be_read_names_no_judge(ready: ReadyVoice) -> None:
+    (ready.bundle / "evaluation.json").unlink()
+    assert gate.judges_of(ready.bundle) == ()
+    (ready.bundle / "evaluation.json").write_text('{"judges": 1}')
+    assert gate.judges_of(ready.bundle) == (Judge("unknown", None),)
+    assert not judged(ready).go
+
+
+@pytest.mark.evaluation
+def test_one_record_names_every_blocker(ready: ReadyVoice) -> None:
+    weights = ready.project / "configs/licensing/weights"
+    shutil.rmtree(weights)
+    reasons = [blocker.split(":")[0] for blocker in judged(ready).blockers]
+    assert reasons == ["license_unclear"] * 3
+    assert not gate.run(ready.project, ready.voice, ready.store, ready.project / "nowhere").go
+
+
+BASE_BYTES = b"a base that somebody else trained"
+
+
+def with_base(ready: ReadyVoice, *, known: bool = True, **changes: Any) -> tuple[str, ...]:
+    """Blockers of a voice that begins from a base acoustic model, with its manifest and its record in the allowlist."""
+    folder = ready.project / "base"
+    folder.mkdir(exist_ok=True)
+    (folder / "base.nemo").write_bytes(BASE_BYTES)
+    checksum = f"sha256:{sha256_file(folder / 'base.nemo')}"
+    facts = {
+        "code_license": "Apache-2.0",
+        "weights_license": "CC-BY-4.0",
+        "commercial_use_allowed": True,
+        "attribution_required": True,
+    }
+    value = {
+        "model_id": "somebody/base",
+        "source_url": "https://example.org/base",
+        "evidence_links": ["https://example.org/license"],
+        "checksum": checksum,
+        "created_at": "2026-01-01T00:00:00Z",
+        **facts,
+        **changes,
+    }
+    (folder / "base.json").write_text(json.dumps(value))
+    if known:
+        path = ready.project / ALLOWLIST_PATH
+        allowlist = yaml.safe_load(path.read_text())
+        entry = {
+            "id": "somebody/base",
+            "provider": "Somebody",
+            "source": "https://example.org/base",
+            "redistribution_allowed": True,
+            "license_url": "https://example.org/license",
+            "checksums": [checksum],
+            **facts,
+        }
+        allowlist["weights"] = [one for one in allowlist["weights"] if one["id"] != "somebody/base"] + [entry]
+        path.write_text(yaml.safe_dump(allowlist))
+    ready.configure(base={"fastpitch": {"path": "base/base.nemo", "manifest": "base/base.json"}})
+    record = gate.judge(ready.project, ready.voice, ready.store, ready.bundle)
+    carried = "bundle_invalid: fastpitch base somebody/base: the bundle does not carry"
+    return tuple(blocker for blocker in record.blockers if not blocker.startswith(carried))
+
+
+@pytest.mark.evaluation
+def test_base_weights(ready: ReadyVoice) -> None:
+    assert with_base(ready, known=False) == (
+        "license_unclear: fastpitch base somebody/base: somebody/base is not in configs/licensing/allowlist.yaml",
+    )
+    assert with_base(ready) == ()
+    assert with_base(ready, weights_license="CC-BY-NC-4.0")[0].startswith(
+        "license_noncommercial: fastpitch base somebody/base: weights licence CC-BY-NC-4.0: no commercial use"
+    )
+    assert with_base(ready, code_license="LicenseRef-Research-Only")[0].startswith("license_noncommercial: ")
+    assert with_base(ready, commercial_use_allowed=False)[0].startswith("license_noncommercial: ")
+    assert with_base(ready, attribution_required=False)[0].startswith("license_unclear: ")
+    assert with_base(ready, evidence_links=[])[0].startswith("license_unclear: ")
+    assert {one.split(":")[0] for one in with_base(ready, checksum="sha256:" + "0" * 64)} == {
+        "weights_checksum_mismatch"
+    }
+
+
+@pytest.mark.evaluation
+def test_a_base_that_the_training_used_and_the_config_forgot(ready: ReadyVoice) -> None:
+    spec = ready.work_dir / "spec.json"
+    value = read_json(spec)
+    value["base"] = {"hifigan": {"path": "/somewhere/vocoder.nemo", "sha256": "0" * 64}}
+    spec.write_text(json.dumps(value))
+    assert judged(ready).blockers == (
+        "license_unclear: hifigan base unknown/vocoder.nemo: no weights manifest is known for it",
+    )
+
+
+@pytest.mark.evaluation
+def test_a_base_exchanged_after_the_training(ready: ReadyVoice) -> None:
+    assert with_base(ready) == ()
+    spec = ready.work_dir / "spec.json"
+    value = read_json(spec)
+    value["base"] = {"fastpitch": {"path": str(ready.project / "base/base.nemo"), "sha256": "0" * 64}}
+    spec.write_text(json.dumps(value))
+    assert any("what was used has sha256 0000" in blocker for blocker in with_base(ready))
