@@ -23,11 +23,12 @@ class Capitals:
     def rules(self) -> tuple[Rule, ...]:
         """Rules for texts that hold capitals."""
         return (
+            rule(r"(?<![\w'])A(?=-[A-Za-z]|\s(?:and|or)\sB\b)", "ay"),
+            rule(r"(?<=[A-Za-z])-(?=[A-Za-z])", ""),  # before the words around it are spelled
             rule(r"\bPh\.?D(s?)(?!\w)", lambda m: "p h d" + ("'s" if m[1] else "")),
             rule(r"(?<![A-Za-z'])([A-Z]{2,5})(?:'s|s)(?![A-Za-z'])", self._plural),
             rule(r"(?<![A-Za-z'])[A-Z]{2,}(?:'[A-Z]{1,2})?(?![A-Za-z])", self._capitals),
             rule(r"(?<=[a-z]\s)A(?=\s?(?:[.,;:!?)]|$)|\s(?:and|or)\s[B-Z]\b)", "ay"),
-            rule(r"(?<![\w'])A(?=-[A-Za-z]|\s(?:and|or)\sB\b)", "ay"),
         )
 
     def codes(self) -> tuple[Rule, ...]:
