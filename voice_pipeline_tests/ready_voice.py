@@ -53,6 +53,7 @@ TEXTS = [
     "She likes warm bread.",
     "Rain fell on the roof.",
     "Open the door, please.",
+    "The bag weighs 5 kg.|The bag weighs five kilos.",  # read otherwise than written
 ]
 
 
@@ -249,7 +250,7 @@ def _frontend() -> TextFrontend:
 
 
 def _record(folder: Path) -> None:
-    """Eight clips that hum, with their texts, in the form of LJ Speech."""
+    """Clips that hum, with their texts, in the form of LJ Speech."""
     (folder / "wavs").mkdir(parents=True)
     lines = []
     for number, text in enumerate(TEXTS):

@@ -204,7 +204,7 @@ def _feature_key(entry: Mapping[str, Any], spec: TrainingSpec, frontend: TextFro
         pitch=pitch.VERSION,
         audio=spec.recipe.audio.model_dump(),
         clip=entry["sha256"],
-        ids=list(frontend.encode(entry["text"])),
+        ids=list(frontend.encode(entry["normalized_text"])),
     )
     return str(entry["split"]), key
 
