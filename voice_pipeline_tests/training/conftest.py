@@ -161,30 +161,34 @@ class Training:
         return status
 
 
+def make_training(prepared: Prepared, recipe: Recipe, root: Path, name: str, **changes: Any) -> Training:
+    """A training: a copy of the prepared store, and a spec with some fields changed."""
+    store = Store(root / name / "store")
+    shutil.copytree(prepared.store.root, store.root)
+    fields = {
+        "voice_profile_id": VOICE,
+        "run_id": f"run-{name}",
+        "store": store.root,
+        "work_dir": f"checkpoints/{VOICE}/nemo/0123456789abcdef",
+        "features_index": prepared.record.index,
+        "statistics": prepared.record.statistics,
+        "frontend": f"artifacts/{VOICE}/frontend",
+        "recipe": recipe,
+        "seed": 7,
+        **changes,
+    }
+    spec = TrainingSpec.model_validate(fields)
+    spec_path = root / name / "spec.json"
+    spec_path.write_text(json.dumps(spec.to_json()), encoding="utf-8")
+    return Training(store, spec, spec_path)
+
+
 @pytest.fixture
 def new_training(prepared: Prepared, tiny: Recipe, tmp_path: Path) -> Callable[..., Training]:
-    """Make a training: a copy of the prepared store, and a spec with some fields changed."""
+    """Make a training of the tiny recipe in a folder of its own, with some fields of its spec changed."""
 
-    def make(name: str = "training", root: Path | None = None, **changes: Any) -> Training:
-        store = Store((root or tmp_path) / name / "store")
-        shutil.copytree(prepared.store.root, store.root)
-        record = prepared.record
-        fields = {
-            "voice_profile_id": VOICE,
-            "run_id": f"run-{name}",
-            "store": store.root,
-            "work_dir": f"checkpoints/{VOICE}/nemo/0123456789abcdef",
-            "features_index": record.index,
-            "statistics": record.statistics,
-            "frontend": f"artifacts/{VOICE}/frontend",
-            "recipe": tiny,
-            "seed": 7,
-            **changes,
-        }
-        spec = TrainingSpec(**fields)
-        spec_path = store.root.parent / "spec.json"
-        spec_path.write_text(json.dumps(spec.to_json()), encoding="utf-8")
-        return Training(store, spec, spec_path)
+    def make(name: str = "training", *, root: Path = tmp_path, recipe: Recipe = tiny, **changes: Any) -> Training:
+        return make_training(prepared, recipe, root, name, **changes)
 
     return make
 
@@ -219,6 +223,13 @@ class Zygote:
 
     def run(self, training: Training, *, env: dict[str, str] | None = None) -> int:
         return self.wait(self.start(training, env=env))
+
+    def execute(self, code: str, folder: Path) -> str:
+        """Run ``code`` beside the imported NeMo; returns what it printed. Raises AssertionError when it failed."""
+        request = {"code": code, "stdout": str(folder / "out"), "stderr": str(folder / "err")}
+        exit_code = self.wait(int(self._ask(request)))
+        assert exit_code == 0, (folder / "err").read_text(encoding="utf-8")
+        return (folder / "out").read_text(encoding="utf-8")
 
     def close(self) -> None:
         assert self._process.stdin is not None

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from voice_pipeline.training import mel
 from voice_pipeline.training.mel import log_mel, mel_filters
 from voice_pipeline.training.recipe import AudioSettings
-from voice_pipeline_tests.training.conftest import speech_like
+from voice_pipeline_tests.training.conftest import Zygote, speech_like
 
 AUDIO = AudioSettings.model_validate({})
 
@@ -38,20 +37,17 @@ def test_the_filters_are_librosas() -> None:
 
 @pytest.mark.nemo
 @pytest.mark.slow
-def test_the_spectrogram_is_that_of_nemos_preprocessor(tmp_path: object) -> None:
-    """In a process of its own: NeMo's import with bare packages must not leak into other tests."""
-    pytest.importorskip("nemo")
+def test_numbers_are_nemos(zygote: Zygote, tmp_path: Path) -> None:
+    """The spectrogram, the aligner's distance, the monotonic path and the prior, each against NeMo's own."""
     code = """
 import numpy as np, torch
-from voice_pipeline.training.nemo.runtime import import_nemo
-import_nemo()
 from nemo.collections.asr.modules.audio_preprocessing import AudioToMelSpectrogramPreprocessor
 from voice_pipeline.training.mel import log_mel
 from voice_pipeline.training.nemo.alignment import monotonic_path, squared_distance
 from voice_pipeline.training.nemo.batches import alignment_prior
 from voice_pipeline.training.nemo.models import mel_preprocessor
 from voice_pipeline.training.recipe import AudioSettings
-from voice_pipeline_tests.training.conftest import speech_like
+from voice_pipeline_tests.training.conftest import Zygote, speech_like
 
 audio = AudioSettings.model_validate({})
 settings = {k: v for k, v in mel_preprocessor(audio).items() if k != "_target_"}
@@ -80,7 +76,6 @@ assert ours[2, :9, 0].sum() == 9 and ours[2].sum() == 9
 
 from nemo.collections.tts.parts.utils.tts_dataset_utils import beta_binomial_prior_distribution
 assert np.abs(beta_binomial_prior_distribution(23, 110) - alignment_prior(23, 110)).max() < 1e-4
-print("equal")
+print("equal", flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert done.stdout.strip().endswith("equal"), done.stderr
+    assert zygote.execute(code, tmp_path).endswith("equal\n")

@@ -2,7 +2,8 @@
 
 What runs in the fork is the program itself, ``voice_pipeline.training.nemo.program.run``, with its own files for
 stdout and stderr; only the seconds of NeMo's import are shared. One request a line, as JSON, on stdin:
-``{"spec", "stdout", "stderr", "env", "orphan"}`` answers the process number; ``{"wait": pid}`` the exit code.
+``{"spec", "stdout", "stderr", "env", "orphan"}`` answers the process number; ``{"wait": pid}`` the exit code. With ``"code"`` in
+place of ``"spec"`` it is a piece of a test that runs there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from typing import Any
 
 
@@ -21,9 +23,15 @@ def _run(request: dict[str, Any]) -> None:
             target = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(target, descriptor)
         os.environ.update(request.get("env", {}))
-        from voice_pipeline.training.nemo.program import run
+        if "code" in request:
+            exec(request["code"], {})
+            code = 0
+        else:
+            from voice_pipeline.training.nemo.program import run
 
-        code = run([request["spec"]])
+            code = run([request["spec"]])
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
