@@ -2,8 +2,8 @@
 
 What runs in the fork is the program itself, ``voice_pipeline.training.nemo.program.run``, with its own files for
 stdout and stderr; only the seconds of NeMo's import are shared. One request a line, as JSON, on stdin:
-``{"spec", "stdout", "stderr", "env", "orphan"}`` answers the process number; ``{"wait": pid}`` the exit code. With ``"code"`` in
-place of ``"spec"`` it is a piece of a test that runs there.
+``{"spec", "stdout", "stderr", "env", "orphan"}`` answers the process number; ``{"wait": pid}`` the exit code.
+With ``"code"`` in place of ``"spec"`` it is a piece of a test that runs there.
 """
 
 from __future__ import annotations
