@@ -18,14 +18,14 @@ from typing import Any
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.licensing.allowlist import MANIFESTS_PATH, Allowlist, KnownWeights, load_allowlist, manifest_name
 from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read_weights_manifest
+from voice_pipeline.recordings.sample_speaker import ENGINE
 from voice_pipeline.store import Store, read_json
-from voice_pipeline.training.spec import read_spec
+from voice_pipeline.training.spec import TrainingSpec, read_spec
 from voice_pipeline.voice import Voice
 
 RECOGNISER = "whisper/tiny.en"  # the judge of every English voice
 _ABOUT_MAX_BYTES = 65_536
 _SAMPLE_SPEAKER = ("hibari-tts/heart", "hibari-tts/oov")  # its voice, and its pronunciations of unknown words
-_SAMPLE_SPEAKER_ENGINE = "hibari-tts "
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,13 @@ def weights_manifests(parts: Sequence[Part]) -> dict[str, Path]:
 
 
 def _base_parts(project: Path, voice: Voice, store: Store) -> Iterator[Part]:
-    used = _bases_used(store, voice)
+    """The bases that the training's spec names, and those of the config, which a next training would use."""
+    spec = _spec(store, voice)
+    used = {} if spec is None else dict(spec.base)
     for model in sorted({*used, *voice.base}):
-        config = voice.base.get(model)  # type: ignore[call-overload]
-        role = f"{model} base"
+        role, config = f"{model} base", voice.base.get(model)
         if config is None:  # the config forgot what the training began from
-            yield Part(role, f"unknown/{used[model].name}", None, used[model], shipped=True)
+            yield Part(role, f"unknown/{used[model].path.name}", None, used[model].path, shipped=True)
             continue
         manifest = project / config.manifest
         yield Part(
@@ -90,22 +91,12 @@ def _base_parts(project: Path, voice: Voice, store: Store) -> Iterator[Part]:
             _model_id(manifest) or f"unknown/{config.path.name}",
             manifest,
             project / config.path,
-            used_sha256=_bases_sha256(store, voice).get(model),
+            used_sha256=used[model].sha256 if model in used else None,
             shipped=True,
         )
 
 
-def _bases_used(store: Store, voice: Voice) -> dict[str, Path]:
-    spec = _spec(store, voice)
-    return {} if spec is None else {name: base.path for name, base in spec.base.items()}
-
-
-def _bases_sha256(store: Store, voice: Voice) -> dict[str, str]:
-    spec = _spec(store, voice)
-    return {} if spec is None else {name: base.sha256 for name, base in spec.base.items()}
-
-
-def _spec(store: Store, voice: Voice) -> Any:
+def _spec(store: Store, voice: Voice) -> TrainingSpec | None:
     """The spec of the training that the voice's checkpoint came from; None before a training."""
     try:
         record = read_json(store.record(voice.voice_profile_id, "nemo_checkpoint"))
@@ -137,9 +128,9 @@ def _speaker_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterato
     if voice.consent.speaker_type == "synthetic":
         speakers.append(voice.consent.speaker)
     for speaker in speakers:
-        if not speaker.startswith(_SAMPLE_SPEAKER_ENGINE):
+        if not speaker.startswith(f"{ENGINE} "):
             yield Part("synthetic speaker", f"unknown/{speaker}", None, None)
-    if any(speaker.startswith(_SAMPLE_SPEAKER_ENGINE) for speaker in speakers):
+    if any(speaker.startswith(f"{ENGINE} ") for speaker in speakers):
         for model_id in _SAMPLE_SPEAKER:
             yield _known(project, allowlist, "synthetic speaker", model_id)
     if not speakers:
