@@ -47,6 +47,14 @@ class AcousticStage:
         self._optimizer: Any = None
         self._phase = ""
 
+    def start_from_mean(self) -> None:
+        """Let a new model begin at the mean mel spectrum, which its first 50 to 100 steps would else only learn."""
+        import torch
+
+        with torch.no_grad():
+            mean = torch.from_numpy(self._data.mean_mel())
+            self.model.fastpitch.proj.bias.copy_(mean.to(self.model.fastpitch.proj.bias))
+
     def batch(self, step: int) -> AcousticBatch:
         """The padded utterances of ``step``."""
         aligner = self._recipe.aligner_steps

@@ -155,6 +155,13 @@ class Utterances:
             self._features[index] = found
         return found
 
+    def mean_mel(self, *, most: int = 256) -> Array:
+        """Mean of each mel band over the first utterances' frames, float32 [mels]."""
+        count = min(most, len(self.items))
+        frames = sum(self.items[index].frames for index in range(count))
+        total = sum(self.features(index)["mel"].sum(axis=1, dtype=np.float64) for index in range(count))
+        return np.asarray(total / frames, dtype=np.float32)
+
     def acoustic_batch(self, indices: tuple[int, ...], pad: int) -> AcousticBatch:
         """Padded features of these utterances."""
         parts = [self.features(index) for index in indices]

@@ -1,8 +1,8 @@
 """Importing NeMo: only the modules that training needs, and a classified failure when they are not there.
 
 ``import nemo.collections.tts`` runs package files that import every model of two collections. The modules we need
-do not need those, so their packages are entered as bare ones, which takes a third off the import; a NeMo in which that does
-not work is imported as usual.
+do not need those, so their packages are entered as bare ones, which shortens the import by a third; a NeMo in which
+that does not work is imported as usual.
 """
 
 from __future__ import annotations

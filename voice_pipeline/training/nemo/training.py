@@ -146,6 +146,8 @@ class _Training:
             stage.restore(point.step, point.state["stage"])
             first = point.step
             _log.info("resuming %s after step %d", acoustic.NAME, first)
+        elif acoustic.NAME not in self.spec.base:
+            stage.start_from_mean()
         self.loop.run(stage, first, offset=0)
         if self.first_rank:
             losses = stage.validate(self.validation_data)
