@@ -108,6 +108,8 @@ def test_no_word_that_we_write_is_guessed(lexicon: Lexicon) -> None:
         ("tweeting", "T W IY1 T IH0 NG"),
         ("gigawatts", "G IH1 G AH0 W AA2 T S"),
         ("unfollowed", "AH0 N F AA1 L OW0 D"),
+        ("smartwatches", "S M AA1 R T W AO2 CH IH0 Z"),  # two known words
+        ("unfollowers", "AH0 N F AA1 L OW0 ER0 Z"),
         ("vlogs", "V L AA1 G Z"),
         ("kubernetes's", "K Y UW1 B ER0 N IH0 T IH0 S IH0 Z"),
         ("podcast's", "P AA1 D K AE2 S T S"),
