@@ -17,16 +17,7 @@ def serve_ui(project: Path, store: Store, host: str, port: int) -> int:
     with open_instance(project, store):
         pass
     environment = {**os.environ, STORE_ENVIRONMENT: str(store.root), PROJECT_ENVIRONMENT: str(project)}
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "-w",
-        str(project / "workspace.yaml"),
-        "-h",
-        host,
-        "-p",
-        str(port),
-    ]
+    workspace = project / "workspace.yaml"
+    location = ["-w", str(workspace)] if workspace.is_file() else ["-m", "voice_pipeline.definitions"]
+    command = [sys.executable, "-m", "dagster", "dev", *location, "-h", host, "-p", str(port)]
     return subprocess.call(command, cwd=project, env=environment)

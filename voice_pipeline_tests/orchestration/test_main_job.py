@@ -36,6 +36,11 @@ STAGES = [
 ]
 
 
+def materialize_promotion_alone(workplace: Workplace) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "voice_pipeline.definitions"]
+    return workplace.call([*command, "--select", "promoted_voice", "--partition", VOICE])
+
+
 def report_of(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     block = done.stdout.partition("=== VOICE TRAIN REPORT ===\n")[2]
     return dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
@@ -124,21 +129,7 @@ def test_open_gates_promote_and_the_override_is_on_the_record(finished_copy: Wor
     damaged = bytearray(model.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     model.write_bytes(damaged)
-    alone = finished_copy.call(
-        [
-            sys.executable,
-            "-m",
-            "dagster",
-            "asset",
-            "materialize",
-            "-m",
-            "voice_pipeline.definitions",
-            "--select",
-            "promoted_voice",
-            "--partition",
-            VOICE,
-        ]
-    )
+    alone = materialize_promotion_alone(finished_copy)
     assert alone.returncode != 0
     assert "bundle_invalid" in alone.stdout + alone.stderr
     assert validate_bundle(promoted / "voice_bundle") == []
@@ -146,21 +137,7 @@ def test_open_gates_promote_and_the_override_is_on_the_record(finished_copy: Wor
 
 
 def test_materializing_the_last_step_alone_cannot_get_around_a_gate(finished_copy: Workplace) -> None:
-    alone = finished_copy.call(
-        [
-            sys.executable,
-            "-m",
-            "dagster",
-            "asset",
-            "materialize",
-            "-m",
-            "voice_pipeline.definitions",
-            "--select",
-            "promoted_voice",
-            "--partition",
-            VOICE,
-        ]
-    )
+    alone = materialize_promotion_alone(finished_copy)
     assert alone.returncode != 0
     assert "quality_below_threshold" in alone.stdout + alone.stderr
     assert not finished_copy.store.promoted(VOICE).exists()

@@ -11,11 +11,12 @@ from voice_pipeline.orchestration.assets.recordings import dataset_manifest
 from voice_pipeline.orchestration.partitions import VOICES
 from voice_pipeline.orchestration.programs import run_program
 from voice_pipeline.orchestration.refusal import refuse
-from voice_pipeline.orchestration.shown import figures, picture_of
+from voice_pipeline.orchestration.shown import figures, picture, picture_of
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
 from voice_pipeline.recordings import manifest
 from voice_pipeline.store import Store, exclusive
 from voice_pipeline.training import checkpoint, features, spec
+from voice_pipeline.training.curves import loss_png
 from voice_pipeline.training.launcher import failure_of, trainer_command, trainer_environment
 
 GROUP = "training"
@@ -106,11 +107,12 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
     except Exception as error:
         yield from refuse(error, name, "training_complete")
         return
+    curve = loss_png(plan.work_dir / "loss.jsonl")
     yield dg.MaterializeResult(
         metadata={
             **reported,
             **figures(asdict(record)),
-            **picture_of("loss curve", plan.work_dir / "loss.png"),
+            **({"loss curve": picture("loss curve", curve)} if curve else {}),
             **picture_of("alignment", plan.work_dir / "alignment.png"),
         },
         data_version=dg.DataVersion(record.identity),
