@@ -134,6 +134,15 @@ def test_two_exports_write_the_same_bytes(tiny_bundle: TinyBundle, nemo_server: 
         assert sha256_file(nemo_server.second_export / name) == sha256_file(tiny_bundle.folder / name), name
 
 
+def test_the_vocoder_runs_on_two_dimensional_kernels(tiny_bundle: TinyBundle) -> None:
+    onnx = pytest.importorskip("onnx")
+    vocoder = onnx.load(str(tiny_bundle.folder / "vocoder.onnx")).graph
+    assert {node.op_type for node in vocoder.node} >= {"Unsqueeze", "Conv", "ConvTranspose", "Squeeze"}
+    assert "ConstantOfShape" not in {node.op_type for node in vocoder.node}
+    weights = {tensor.name: len(tensor.dims) for tensor in vocoder.initializer}
+    assert all(weights[node.input[1]] == 4 for node in vocoder.node if node.op_type.startswith("Conv"))
+
+
 def test_the_store_holds_the_bundle_where_it_belongs(tiny_bundle: TinyBundle) -> None:
     assert tiny_bundle.folder == Store(tiny_bundle.root / "store").bundle("tiny_voice")
     assert tiny_bundle.store.relative(tiny_bundle.folder) == "bundles/tiny_voice/voice_bundle"
