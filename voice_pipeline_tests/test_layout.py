@@ -47,7 +47,8 @@ def test_importing_the_package_is_cheap() -> None:
 def test_frameworks_are_not_imported_before_they_are_needed(module: str) -> None:
     code = (
         f"import voice_pipeline.{module}, sys; "
-        "print([n for n in ('dagster', 'torch', 'nemo', 'matplotlib', 'librosa', 'faster_whisper') if n in sys.modules])"
+        "heavy = ('dagster', 'torch', 'nemo', 'matplotlib', 'librosa', 'faster_whisper'); "
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

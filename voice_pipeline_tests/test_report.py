@@ -13,11 +13,24 @@ from voice_pipeline.status import TrainStatus, read_status, write_status
 from voice_pipeline.store import Store, write_json
 from voice_pipeline.voice import Voice
 
-KEYS = (
-    "objective_status first_failed_step root_cause_class audio_path audio_size_bytes manifest_path "
-    "manifest_entry_count training_status_path training_status_json checkpoint_path checkpoint_size_bytes "
-    "checkpoint_sha256 bundle_manifest_path promotion blockers next_unblock_action"
-).split()
+KEYS = [
+    "objective_status",
+    "first_failed_step",
+    "root_cause_class",
+    "audio_path",
+    "audio_size_bytes",
+    "manifest_path",
+    "manifest_entry_count",
+    "training_status_path",
+    "training_status_json",
+    "checkpoint_path",
+    "checkpoint_size_bytes",
+    "checkpoint_sha256",
+    "bundle_manifest_path",
+    "promotion",
+    "blockers",
+    "next_unblock_action",
+]
 JOB = "tts_prod_train_nemo"
 
 
