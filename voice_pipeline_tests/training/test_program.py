@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,50 @@ def test_a_second_run_gives_the_same_bytes(unbroken: Training, new_training: New
     assert zygote.run(second) == 0
     assert {path: path.stat().st_mtime_ns for path in second.work_dir.glob("*.nemo")} == models
     assert second.protocol().splitlines()[-1] == unbroken.protocol().splitlines()[-1]
+
+
+def test_dagster_hears_of_the_figures_through_pipes(
+    unbroken: Training, new_training: NewTraining, zygote: Zygote, tmp_path: Path
+) -> None:
+    pipes = pytest.importorskip("dagster_pipes")
+    context, messages = tmp_path / "context.json", tmp_path / "messages.jsonl"
+    known = ("asset_keys", "code_version_by_asset_key", "provenance_by_asset_key", "partition_key", "run_id")
+    value = dict.fromkeys((*known, "partition_key_range", "partition_time_window", "retry_number", "job_name"))
+    value |= {"asset_keys": ["nemo_checkpoint"], "run_id": "r", "retry_number": 0, "extras": {}}
+    value |= {
+        "code_version_by_asset_key": {"nemo_checkpoint": None},
+        "provenance_by_asset_key": {"nemo_checkpoint": None},
+    }
+    context.write_text(json.dumps(value))
+    env = {
+        "DAGSTER_PIPES_CONTEXT": pipes.encode_param({"path": str(context)}),
+        "DAGSTER_PIPES_MESSAGES": pipes.encode_param({"path": str(messages)}),
+    }
+    training = new_training("piped")
+    shutil.copytree(unbroken.work_dir, training.work_dir)  # trained already: only the telling is left
+    assert zygote.run(training, env=env) == 0, training.stderr.read_text()
+    told = [json.loads(line) for line in messages.read_text().splitlines()]
+    reported = next(m["params"]["metadata"] for m in told if m["method"] == "report_asset_materialization")
+    result = unbroken.result()
+    assert reported["loss"]["raw_value"] == result["loss"]
+    assert reported["steps"] == {"raw_value": result["steps"], "type": "json"}
+    assert told[-1]["method"] == "closed"
+
+
+def test_two_processes_train_together(new_training: NewTraining, tiny: Recipe) -> None:
+    """DDP over gloo and bf16 autocast, as the GPU recipe asks for them, on what every machine has."""
+    pytest.importorskip("nemo")
+    changes = {"devices": 2, "strategy": "ddp", "precision": "bf16"}
+    training = new_training("together", recipe=tiny.model_copy(update=changes))
+    with training.stdout.open("w") as out, training.stderr.open("w") as err:
+        command = [sys.executable, "-m", "voice_pipeline.training.nemo", str(training.spec_path)]
+        done = subprocess.run(command, stdout=out, stderr=err, timeout=240, check=False)
+    assert done.returncode == 0, training.stderr.read_text()
+    result = training.result()
+    assert (result["processes"], result["precision"]) == (2, "bf16")
+    lines = training.protocol().splitlines()
+    assert len(list(read_records(lines))) == len(lines)  # the second process says nothing
+    assert lines.count(f"PROGRESS {result['progress_total']} {result['progress_total']}") == 1
 
 
 def test_killed_runs_resume_and_end_with_the_same_tensors(

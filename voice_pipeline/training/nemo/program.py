@@ -14,7 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ def run(arguments: list[str]) -> int:
         return _fail(reporter, classified, spec)
     finally:
         if first_rank:
-            shutil.rmtree(spec.path(spec.work_dir) / TEMPORARY, ignore_errors=True)
+            with suppress(OSError, ValueError):
+                shutil.rmtree(spec.path(spec.work_dir) / TEMPORARY)
     return EXIT_SUCCESS
 
 
