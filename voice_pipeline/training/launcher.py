@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from voice_pipeline.failures import EXIT_USAGE, REASONS, VoiceFailure
@@ -74,8 +73,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def merged_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with ``extra`` and ``trainer_environment`` on top."""
-    return {**os.environ, **trainer_environment(), **extra}

@@ -26,8 +26,19 @@ _MOST_MEMBERS = 1000
 _MOST_BYTES = 16 * 2**30  # of all members together
 _MOST_CONFIG_BYTES = 4 * 2**20
 _NAMED = 5  # differences that a message names
-# The options that decide which symbols a tokenizer has, and their order.
-_VOCABULARY_OPTIONS = ("_target_", "punct", "stresses", "chars", "apostrophe", "add_blank_at", "non_default_punct_list")
+# The options that decide which symbols a tokenizer has and in which order, with the defaults of NeMo's
+# EnglishPhonemesTokenizer.
+_VOCABULARY_DEFAULTS = {
+    "_target_": "",
+    "punct": True,
+    "non_default_punct_list": None,
+    "stresses": False,
+    "chars": False,
+    "space": " ",
+    "silence": None,
+    "apostrophe": True,
+    "add_blank_at": None,
+}
 
 
 def start_from(model: ModelPT, base: BaseFile, *, vocabulary: bool) -> None:
@@ -45,8 +56,7 @@ def start_from(model: ModelPT, base: BaseFile, *, vocabulary: bool) -> None:
         raise VoiceFailure("base_checkpoint_unsafe", detail, file=base.path)
     config, weights = _read_archive(base.path)
     if vocabulary:
-        own = model.cfg.text_tokenizer
-        _compare_vocabulary({name: own.get(name) for name in _VOCABULARY_OPTIONS}, config, base.path)
+        _compare_vocabulary(_vocabulary(model.cfg.text_tokenizer), config, base.path)
     try:
         state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
     except Exception as error:  # pickle raises what its bytes happen to trip over
@@ -111,14 +121,21 @@ def _compare_vocabulary(own: Mapping[str, Any], config: Mapping[str, Any], path:
     base = config.get("text_tokenizer")
     if not isinstance(base, dict):
         raise VoiceFailure("base_checkpoint_incompatible", "its config has no text_tokenizer", file=path)
+    theirs = _vocabulary(base)
     different = [
-        f"text_tokenizer.{name}: {base.get(name)!r} in the base, {own[name]!r} here"
-        for name in _VOCABULARY_OPTIONS
-        if base.get(name) != own[name]
+        f"text_tokenizer.{name}: {theirs[name]!r} in the base, {own[name]!r} here"
+        for name in _VOCABULARY_DEFAULTS
+        if theirs[name] != own[name]
     ]
     if different:
         detail = "another vocabulary: " + "; ".join(different)
         raise VoiceFailure("base_checkpoint_incompatible", detail, file=path)
+
+
+def _vocabulary(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that decide the symbols. Old checkpoints have the class in an old module, so only its name counts."""
+    found = {name: tokenizer.get(name, default) for name, default in _VOCABULARY_DEFAULTS.items()}
+    return {**found, "_target_": str(found["_target_"]).rpartition(".")[2]}
 
 
 def _compare_tensors(own: Mapping[str, Any], base: Mapping[str, Any], path: Path) -> None:
