@@ -123,8 +123,7 @@ def speak(
     pace: Annotated[float, typer.Option(help="1.0 is the voice's own pace; 1.2 is faster.", min=0.5, max=2.0)] = 1.0,
 ) -> int:
     """Speak a text with a voice's bundle: the promoted one, else the newest."""
-    from voice_pipeline.bundle.speaking import speak_to_file
-    from voice_pipeline.overview import bundle_of
+    from voice_pipeline.bundle.speaking import bundle_of, speak_to_file
 
     words = sys.stdin.read() if text == "-" else text
     speech = speak_to_file(bundle_of(_store(store), voice), words, output, pace=pace)
@@ -195,14 +194,14 @@ def ui(
 
 
 def _project() -> Path:
-    from voice_pipeline.voice import find_project
+    from voice_pipeline.project import find_project
 
     return find_project()
 
 
 def _store(option: Path | None) -> Store:
+    from voice_pipeline.project import find_project
     from voice_pipeline.store import Store
-    from voice_pipeline.voice import find_project
 
     try:
         return Store.open(option, default=find_project() / "store")

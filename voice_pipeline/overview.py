@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline.failures import ConfigError
+from voice_pipeline.project import voice_ids
 from voice_pipeline.report import NOT_AVAILABLE
 from voice_pipeline.store import Store, read_json
-from voice_pipeline.voice import load_voice_by_id, voice_ids
+from voice_pipeline.voice import load_voice_by_id
 
 
 def voice_states(project: Path, store: Store, voice: str | None = None) -> list[dict[str, Any]]:
@@ -28,22 +29,6 @@ def last_report(project: Path, store: Store, voice: str, suffix: str) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{voice}: no report yet; run: voice-pipeline train {voice}") from None
-
-
-def bundle_of(store: Store, voice: str) -> Path:
-    """The folder of a bundle: ``voice`` itself where it is one, else the promoted one, else the newest.
-
-    Raises ConfigError where the voice has none.
-    """
-    folder = Path(voice)
-    if (folder / "manifest.json").is_file():
-        return folder
-    if folder.is_dir() or "/" in voice:
-        raise ConfigError(f"{voice}: there is no bundle here: manifest.json is missing")
-    for candidate in (store.promoted(voice) / "voice_bundle", store.bundle(voice)):
-        if (candidate / "manifest.json").is_file():
-            return candidate
-    raise ConfigError(f"{voice}: no bundle in {store.root}; run: voice-pipeline train {voice}")
 
 
 def _state(project: Path, store: Store, voice: str) -> dict[str, Any]:

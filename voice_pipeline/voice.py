@@ -7,7 +7,6 @@ Unknown fields are errors, and an error names the file and the field.
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,10 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voice_pipeline.failures import ConfigError
+from voice_pipeline.project import VOICES_FOLDER, voice_ids
 from voice_pipeline.store import profile_id
 
-PROJECT_ENVIRONMENT = "VOICE_PROJECT"
-VOICES_FOLDER = Path("configs/voices")
 DEFAULT_MIN_BYTES = 5_000_000  # bytes of source audio; some two minutes of 16-bit mono at 22.05 kHz
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -92,28 +90,6 @@ class Voice(_Strict):
     def job_type(self) -> str:
         """The job type that trains this voice."""
         return "tts_prod_train_nemo" if self.lane == "production" else "tts_voice_train"
-
-
-def find_project() -> Path:
-    """The project's root: $VOICE_PROJECT, else the nearest folder upwards that holds configs/voices.
-
-    Raises ConfigError where there is none.
-    """
-    if named := os.environ.get(PROJECT_ENVIRONMENT):
-        root = Path(named).expanduser().resolve()
-        if (root / VOICES_FOLDER).is_dir():
-            return root
-        raise ConfigError(f"{PROJECT_ENVIRONMENT}={named}: there is no {VOICES_FOLDER} in it")
-    here = Path.cwd()
-    for root in (here, *here.parents):
-        if (root / VOICES_FOLDER).is_dir():
-            return root
-    raise ConfigError(f"no {VOICES_FOLDER} here or above; change to the project's folder or set {PROJECT_ENVIRONMENT}")
-
-
-def voice_ids(project: Path) -> list[str]:
-    """The ids of all voices that have a config, sorted."""
-    return sorted(path.stem for path in (project / VOICES_FOLDER).glob("*.yaml"))
 
 
 def load_voice_by_id(project: Path, voice: str) -> Voice:

@@ -86,6 +86,16 @@ def test_speaking_without_a_bundle_says_how_to_get_one(project: Path, capsys: py
     assert not Path("out.wav").exists()
 
 
+def test_the_command_line_itself_starts_light() -> None:
+    code = (
+        "import sys; from voice_pipeline.cli import main; code = main(['speak', 'no/bundle', 'Hello.', '-o', 'x.wav']); "
+        "heavy = ('pydantic', 'yaml', 'dagster', 'torch', 'nemo', 'scipy', 'matplotlib', 'rich'); "
+        "print(code, [name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "64 []"
+
+
 def test_an_invalid_bundle_is_three(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify-bundle", str(tmp_path)]) == 3
     assert "manifest_missing" in capsys.readouterr().out

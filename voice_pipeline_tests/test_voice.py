@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from voice_pipeline.failures import ConfigError
-from voice_pipeline.voice import find_project, load_voice, load_voice_by_id, voice_ids
+from voice_pipeline.project import find_project, voice_ids
+from voice_pipeline.voice import load_voice, load_voice_by_id
 
 PROJECT = Path(__file__).parents[1]
 VALID = {

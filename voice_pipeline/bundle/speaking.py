@@ -1,4 +1,4 @@
-"""Speak a text into a WAV file: what ``voice-pipeline speak`` calls."""
+"""Speak a text into a WAV file: what ``voice-pipeline speak`` calls. Imports what speaking needs, nothing else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from voice_pipeline.bundle.synthesizer import Speech, Synthesizer, write_wav
 from voice_pipeline.failures import ConfigError
+from voice_pipeline.store import Store
 from voice_pipeline.text.errors import TextError
 
 
@@ -24,3 +25,19 @@ def speak_to_file(folder: Path, text: str, output: Path, *, pace: float = 1.0, t
         raise ConfigError(str(error)) from error
     write_wav(output, speech)
     return speech
+
+
+def bundle_of(store: Store, voice: str) -> Path:
+    """The folder of a bundle: ``voice`` itself where it is one, else the promoted one, else the newest.
+
+    Raises ConfigError where the voice has none.
+    """
+    folder = Path(voice)
+    if (folder / "manifest.json").is_file():
+        return folder
+    if folder.is_dir() or "/" in voice:
+        raise ConfigError(f"{voice}: there is no bundle here: manifest.json is missing")
+    for candidate in (store.promoted(voice) / "voice_bundle", store.bundle(voice)):
+        if (candidate / "manifest.json").is_file():
+            return candidate
+    raise ConfigError(f"{voice}: no bundle in {store.root}; run: voice-pipeline train {voice}")

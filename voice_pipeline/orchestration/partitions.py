@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from voice_pipeline.voice import voice_ids
+from voice_pipeline.project import voice_ids
 
 VOICES = dg.DynamicPartitionsDefinition(name="voices")
 

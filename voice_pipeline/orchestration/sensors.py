@@ -6,10 +6,11 @@ from voice_pipeline.failures import ConfigError
 from voice_pipeline.orchestration.partitions import VOICES, new_voices, retired_voices
 from voice_pipeline.orchestration.refusal import run_failure
 from voice_pipeline.orchestration.workspace import Workspace
+from voice_pipeline.project import find_project
 from voice_pipeline.report import close_run, superseded
 from voice_pipeline.status import TrainStatus, read_status, write_status
 from voice_pipeline.store import Store
-from voice_pipeline.voice import Voice, find_project
+from voice_pipeline.voice import Voice
 
 _MONITORED = dg.DefaultSensorStatus.RUNNING
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from voice_pipeline.orchestration.terminal import open_instance
+from voice_pipeline.project import PROJECT_ENVIRONMENT
 from voice_pipeline.store import STORE_ENVIRONMENT, Store
-from voice_pipeline.voice import PROJECT_ENVIRONMENT
 
 
 def serve_ui(project: Path, store: Store, host: str, port: int) -> int:

@@ -7,10 +7,11 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from voice_pipeline.project import find_project
 from voice_pipeline.store import Store
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training.recipe import Recipe, load_recipe
-from voice_pipeline.voice import Voice, find_project, load_voice_by_id
+from voice_pipeline.voice import Voice, load_voice_by_id
 
 OWNERS = ["team:voice"]
 
