@@ -198,7 +198,9 @@ def test_a_cancelled_run_saves_and_resumes(unbroken: Training, new_training: New
 def test_an_orphan_ends_itself(new_training: NewTraining, zygote: Zygote, tiny: Recipe) -> None:
     longer = tiny.model_copy(update={"fastpitch": tiny.fastpitch.model_copy(update={"steps": 100_000})})
     training = new_training("orphan", recipe=longer)
-    parent = zygote.start(training, orphan=3.0)
+    parent = zygote.start(training, orphan=120)
+    wait_for_line(training.stdout, "PROGRESS 3 ")
+    os.kill(parent, signal.SIGKILL)
     zygote.wait(parent)
     end = time.monotonic() + 30
     while time.monotonic() < end and training.status().status == "running":
