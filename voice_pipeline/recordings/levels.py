@@ -113,7 +113,7 @@ class _KWeighting:
         self._state: Any = np.zeros((2, 2, channels))
 
     def __call__(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        from scipy.signal import sosfilt  # type: ignore[import-untyped,unused-ignore]
+        from scipy.signal import sosfilt
 
         filtered, self._state = sosfilt(self._sections, block, axis=0, zi=self._state)
         return np.asarray(filtered)
