@@ -88,7 +88,8 @@ def test_speaking_without_a_bundle_says_how_to_get_one(project: Path, capsys: py
 
 def test_the_command_line_itself_starts_light() -> None:  # pydantic is there: typer needs it
     code = (
-        "import sys; from voice_pipeline.cli import main; code = main(['speak', 'no/bundle', 'Hello.', '-o', 'x.wav']); "
+        "import sys; from voice_pipeline.cli import main; "
+        "code = main(['speak', 'no/bundle', 'Hello.', '-o', 'x.wav']); "
         "heavy = ('yaml', 'dagster', 'torch', 'nemo', 'scipy', 'matplotlib', 'rich'); "
         "print(code, [name for name in heavy if name in sys.modules])"
     )
