@@ -4,8 +4,11 @@ import dagster as dg
 
 from voice_pipeline.orchestration.assets import ASSETS
 from voice_pipeline.orchestration.jobs import JOBS
+from voice_pipeline.orchestration.selection import allow_plain_selections
 from voice_pipeline.orchestration.sensors import SENSORS
 from voice_pipeline.orchestration.workspace import Workspace
+
+allow_plain_selections()
 
 defs = dg.Definitions(
     assets=ASSETS,
