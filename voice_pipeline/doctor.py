@@ -33,11 +33,12 @@ class Finding:
     state: State
     detail: str
     reason: str | None = None
+    action: str | None = None  # where the reason's own does not help here
 
     @property
     def next_unblock_action(self) -> str | None:
         """What to do about it, where something is to be done."""
-        return REASONS[self.reason].next_unblock_action if self.reason else None
+        return self.action or (REASONS[self.reason].next_unblock_action if self.reason else None)
 
 
 def examine(store: Store) -> list[Finding]:
@@ -60,8 +61,9 @@ def examine(store: Store) -> list[Finding]:
         Finding(
             "lane tts_prod_train_espnet",
             "blocked",
-            "production, backup: this version has no ESPnet trainer yet",
+            "production, backup: this version has no ESPnet trainer",
             "espnet_runtime_unavailable",
+            "Use the primary lane.",
         ),
     ]
 
