@@ -125,6 +125,13 @@ def test_doctor_sees_an_interpreter_without_nemo(
     assert "nemo_runtime_unavailable" in shown
 
 
+def test_a_lane_without_a_job_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = project / "configs/voices/dottie_default.yaml"
+    config.write_text(config.read_text().replace("lane: production", "lane: experimental"))
+    assert main(["train", "dottie_default"]) == 64
+    assert "experimental" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_training_without_the_recording_ends_at_preflight(project: Path) -> None:
     command = [sys.executable, "-m", "voice_pipeline", "train", "dottie_default"]
