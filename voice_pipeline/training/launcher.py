@@ -7,6 +7,7 @@ failure = failure_of(process.returncode, store, spec)
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -23,7 +24,19 @@ PROGRAM = "voice_pipeline.training.nemo"
 
 def trainer_command(spec_path: Path) -> list[str]:
     """The command that trains ``spec_path``; the interpreter is $VOICE_TRAINER_PYTHON, else this one."""
-    return [os.environ.get(PYTHON_ENVIRONMENT) or sys.executable, "-m", PROGRAM, str(spec_path)]
+    return [trainer_python(), "-m", PROGRAM, str(spec_path)]
+
+
+def trainer_python() -> str:
+    """The interpreter that trains: $VOICE_TRAINER_PYTHON, else this one."""
+    return os.environ.get(PYTHON_ENVIRONMENT) or sys.executable
+
+
+def require_interpreter(voice: str) -> None:
+    """Raises VoiceFailure ``nemo_runtime_unavailable`` when there is no such interpreter."""
+    if shutil.which(trainer_python()) is None:
+        detail = f"${PYTHON_ENVIRONMENT} names no program that can be run"
+        raise VoiceFailure("nemo_runtime_unavailable", detail, voice=voice, file=trainer_python())
 
 
 def trainer_environment() -> dict[str, str]:
@@ -57,6 +70,10 @@ def failure_of(exit_code: int | None, store: Store, spec: TrainingSpec) -> Voice
         return VoiceFailure("trainer_exit_nonzero", "the trainer refused its spec; see its log", voice=voice)
     if exit_code is None:
         return VoiceFailure("trainer_killed", "the trainer ended without an exit code", voice=voice)
+    if status is None or (status.status == "running" and status.progress.current == 0):
+        # The program writes its status for every failure of its own: this interpreter could not even start it.
+        detail = f"{trainer_python()} cannot run {PROGRAM}; see trainer.log"
+        return VoiceFailure("nemo_runtime_unavailable", detail, voice=voice)
     return VoiceFailure("trainer_exit_nonzero", f"the trainer ended with exit code {exit_code}", voice=voice)
 
 

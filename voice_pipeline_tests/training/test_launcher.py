@@ -15,6 +15,7 @@ from voice_pipeline.training.launcher import (
     PARENT_ENVIRONMENT,
     PYTHON_ENVIRONMENT,
     failure_of,
+    require_interpreter,
     trainer_command,
     trainer_environment,
 )
@@ -76,3 +77,25 @@ def test_the_status_of_another_run_does_not_count(new_training: Callable[..., Tr
     failure = failure_of(0, training.store, training.spec)
     assert failure is not None
     assert failure.reason == "checkpoint_missing"
+
+
+@pytest.mark.parametrize("seen_by_the_sensor", [False, True])
+def test_an_interpreter_that_cannot_start_the_program_is_named(
+    new_training: Callable[..., Training], seen_by_the_sensor: bool
+) -> None:
+    training = new_training()
+    spec = training.spec
+    if seen_by_the_sensor:
+        write_status(training.store, TrainStatus.start(spec.job_type, spec.voice_profile_id, spec.run_id))
+    failure = failure_of(1, training.store, spec)
+    assert failure is not None
+    assert (failure.reason, failure.exit_code) == ("nemo_runtime_unavailable", 2)
+
+
+def test_an_interpreter_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON_ENVIRONMENT, "/nowhere/python")
+    with pytest.raises(VoiceFailure, match="/nowhere/python") as caught:
+        require_interpreter("ada")
+    assert caught.value.reason == "nemo_runtime_unavailable"
+    monkeypatch.delenv(PYTHON_ENVIRONMENT)
+    require_interpreter("ada")

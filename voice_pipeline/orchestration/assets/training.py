@@ -17,7 +17,7 @@ from voice_pipeline.recordings import manifest
 from voice_pipeline.store import Store, exclusive
 from voice_pipeline.training import checkpoint, features, spec
 from voice_pipeline.training.curves import loss_png
-from voice_pipeline.training.launcher import failure_of, trainer_command, trainer_environment
+from voice_pipeline.training.launcher import failure_of, require_interpreter, trainer_command, trainer_environment
 
 GROUP = "training"
 
@@ -90,6 +90,7 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
         )
         record = checkpoint.finished(plan)
         if record is None:
+            require_interpreter(name)
             with exclusive(store.training_lock(name), voice=name):
                 context.log.info(f"training in {plan.spec.work_dir}; the trainer's log is trainer.log there")
                 end = run_program(
