@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.protocol import Artifact, Progress, Stats, read_records
 from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.training.launcher import PARENT_ENVIRONMENT, failure_of
@@ -366,3 +367,14 @@ def test_the_store_keeps_the_status_of_the_last_run(unbroken: Training) -> None:
     latest = json.loads(store.latest_train_status().read_text())
     assert latest["run_id"] == unbroken.spec.run_id
     assert latest["stats"]["stage"] == "done"
+
+
+def test_a_cancellation_stays_one_when_it_is_wrapped_or_found_by_writing() -> None:
+    try:
+        try:
+            raise VoiceFailure("cancelled", "the training was told to end by SIGINT")
+        except VoiceFailure as failure:
+            raise RuntimeError("Error in call to target") from failure  # as hydra does while it builds a model
+    except RuntimeError as error:
+        assert classify(error).reason == "cancelled"
+    assert classify(BrokenPipeError(errno.EPIPE, "Broken pipe")).reason == "cancelled"

@@ -73,6 +73,10 @@ def classify(error: BaseException) -> VoiceFailure:
     chain, seen = error, set[int]()
     while id(chain) not in seen:
         seen.add(id(chain))
+        if isinstance(chain, VoiceFailure):  # a signal that came while hydra built a model is wrapped by hydra
+            return chain
+        if isinstance(chain, BrokenPipeError):
+            return VoiceFailure("cancelled", "the run that started the training is gone")
         if isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT):
             return VoiceFailure("disk_full", "no space left on the device", file=chain.filename)
         if isinstance(chain, OSError) and chain.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
