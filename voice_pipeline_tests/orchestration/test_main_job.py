@@ -202,7 +202,7 @@ def test_a_killed_trainer_is_named_and_the_next_run_ends_with_the_same_tensors(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_no_trainer_outlives_its_run(how: signal.Signals, sample_recordings: Path, tmp_path: Path) -> None:
-    workplace = make_workplace(tmp_path / "project", sample_recordings)
+    workplace = make_workplace(tmp_path / "project", sample_recordings, steps=2000)
     process = workplace.start("train", VOICE)
     trainer = wait_for_steps(workplace, process, 2)
     process.send_signal(how)
