@@ -4,7 +4,7 @@
 # make check   lint, format and types
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml scripts/install.sh requirements/constraints.txt requirements/demo.txt
+SOURCES := pyproject.toml scripts/install.sh requirements/constraints.txt requirements/models.txt
 export DAGSTER_HOME ?= $(CURDIR)/store/dagster
 
 .PHONY: demo test ui check install install-dev clean
@@ -27,11 +27,11 @@ install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: $(SOURCES)
-	scripts/install.sh nemo demo evaluation
+	scripts/install.sh nemo recordings demo evaluation
 	@touch $@
 
 $(VENV)/.installed-dev: $(SOURCES)
-	scripts/install.sh nemo demo evaluation dev
+	scripts/install.sh nemo recordings demo evaluation dev
 	@touch $@ $(VENV)/.installed
 
 clean:

