@@ -37,9 +37,10 @@ from voice_pipeline.evaluation.format import (
     spoken_metrics,
 )
 from voice_pipeline.evaluation.intelligibility import comparable, count_errors
-from voice_pipeline.evaluation.recognizer import Recognizer, WhisperRecognizer
 from voice_pipeline.evaluation.signal import SignalFigures, measure
 from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.recognition.recognizer import Recognizer
+from voice_pipeline.recognition.whisper import WhisperRecognizer
 from voice_pipeline.recordings.levels import SILENCE_DBFS
 from voice_pipeline.recordings.manifest import DatasetRecord, read_record
 from voice_pipeline.store import Store, atomic_folder, identity, read_json, sha256_file, write_json

@@ -18,12 +18,13 @@ from typing import Any
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.licensing.allowlist import MANIFESTS_PATH, Allowlist, KnownWeights, load_allowlist, manifest_name
 from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read_weights_manifest
+from voice_pipeline.recognition.whisper import MODEL_ID as WHISPER
 from voice_pipeline.recordings.sample_speaker import ENGINE
 from voice_pipeline.store import Store, read_json
 from voice_pipeline.training.spec import TrainingSpec, read_spec
 from voice_pipeline.voice import Voice
 
-RECOGNISER = "whisper/tiny.en"  # the judge of every English voice
+RECOGNISER = WHISPER  # the judge of every English voice
 _ABOUT_MAX_BYTES = 65_536
 _SAMPLE_SPEAKER = ("hibari-tts/heart", "hibari-tts/oov")  # its voice, and its pronunciations of unknown words
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from voice_pipeline.evaluation.intelligibility import comparable, count_errors, total
-from voice_pipeline.evaluation.recognizer import MODEL_ID, WhisperRecognizer
 from voice_pipeline.evaluation.run import test_sentences as own_sentences
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing.allowlist import load_allowlist
+from voice_pipeline.recognition.whisper import MODEL_ID, WhisperRecognizer
 from voice_pipeline.text.frontend import TextFrontend
 
 PROJECT = Path(__file__).parents[2]
