@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline.failures import REASONS, VoiceFailure
-from voice_pipeline.status import TrainStatus, read_status, write_status
+from voice_pipeline.status import TrainStatus, read_status, remove_status, write_status
 from voice_pipeline.store import Store, read_json, write_json, write_text
 from voice_pipeline.voice import Voice
 
@@ -26,6 +26,7 @@ CONTAINER_HEADERS = {
 }
 CONTAINER_ENVIRONMENT = "VOICE_CONTAINER"  # set by our images
 NOT_AVAILABLE = "N/A"
+DATASET = "dataset"  # the job type that prepares and does not train
 DONE = "None. The voice is promoted."
 
 
@@ -64,11 +65,15 @@ def close_run(
     failed_step: str | None = None,
     failure: VoiceFailure | None = None,
     header: str | None = None,
+    job_type: str | None = None,
 ) -> Report:
-    """Make the voice's status true for this run, then write its report beside it, as text and as JSON."""
-    _settle_status(store, voice, run_id, failed_step, failure)
-    report = build_report(store, project, voice, failed_step=failed_step, failure=failure)
-    job_type = voice.job_type
+    """Make the voice's status true for this run, then write its report beside it, as text and as JSON.
+
+    ``job_type`` is that of the run; by default the one that trains the voice.
+    """
+    job_type = job_type or voice.job_type
+    _settle_status(store, voice, job_type, run_id, failed_step, failure)
+    report = build_report(store, project, voice, failed_step=failed_step, failure=failure, job_type=job_type)
     value = {**asdict(report), "run_id": run_id, "voice_profile_id": voice.voice_profile_id, "job_type": job_type}
     for text_path, json_path in (
         (store.report(voice.voice_profile_id, job_type, "txt"), store.report(voice.voice_profile_id, job_type, "json")),
@@ -91,13 +96,17 @@ def build_report(
     *,
     failed_step: str | None = None,
     failure: VoiceFailure | None = None,
+    job_type: str | None = None,
 ) -> Report:
     """Gather the report from what the store holds. A value that does not exist is ``N/A``."""
-    voice_id, job_type = voice.voice_profile_id, voice.job_type
+    voice_id, job_type = voice.voice_profile_id, job_type or voice.job_type
+    if job_type == DATASET:
+        return _dataset_report(store, project, voice, failed_step, failure)
     status_path = store.train_status(voice_id, job_type)
     status = _read(status_path)
     manifest_path = store.dataset_manifest(voice_id, job_type)
-    manifest = _read(manifest_path)
+    dataset = _read(store.record(voice_id, "dataset_manifest"))
+    has_manifest = manifest_path.is_file()
     preflight = _read(store.record(voice_id, "audio_preflight"))
     bundle_manifest = store.bundle(voice_id) / "manifest.json"
     decision = _read(store.promotion_decision(voice_id)) if failed_step in (None, "promoted_voice") else None
@@ -113,8 +122,8 @@ def build_report(
         root_cause_class=str(known.root_cause_class) if known else "none",
         audio_path=voice.source.path.as_posix(),
         audio_size_bytes=_text(_audio_bytes(project, voice, preflight)),
-        manifest_path=store.relative(manifest_path) if manifest else NOT_AVAILABLE,
-        manifest_entry_count=_text((manifest or {}).get("count")),
+        manifest_path=store.relative(manifest_path) if has_manifest else NOT_AVAILABLE,
+        manifest_entry_count=_text((dataset or {}).get("count") if has_manifest else None),
         training_status_path=store.relative(status_path) if status else NOT_AVAILABLE,
         training_status_json=_one_line(status) if status else NOT_AVAILABLE,
         checkpoint_path=_text((status or {}).get("checkpoint")),
@@ -127,22 +136,54 @@ def build_report(
     )
 
 
-def superseded(store: Store, voice: Voice, run_id: str, *, started_at: float) -> bool:
-    """Whether a run that began after ``started_at`` (seconds since the epoch) has written the voice's status since."""
-    status = _read(store.train_status(voice.voice_profile_id, voice.job_type))
+def _dataset_report(
+    store: Store, project: Path, voice: Voice, failed_step: str | None, failure: VoiceFailure | None
+) -> Report:
+    """The report of a run that prepares the dataset only: nothing of it can be promoted."""
+    path = store.dataset_manifest(voice.voice_profile_id, DATASET)
+    written = failure is None and path.is_file()
+    record = _read(store.record(voice.voice_profile_id, "dataset_manifest")) or {}
+    preflight = _read(store.record(voice.voice_profile_id, "audio_preflight"))
+    status_path = store.train_status(voice.voice_profile_id, DATASET)
+    status = _read(status_path)
+    return Report(
+        objective_status="success" if failure is None else "blocked",
+        first_failed_step=failed_step or "none",
+        root_cause_class=str(failure.root_cause_class) if failure else "none",
+        audio_path=voice.source.path.as_posix(),
+        audio_size_bytes=_text(_audio_bytes(project, voice, preflight)),
+        manifest_path=store.relative(path) if written else NOT_AVAILABLE,
+        manifest_entry_count=_text(record.get("count") if written else None),
+        training_status_path=store.relative(status_path) if status else NOT_AVAILABLE,
+        training_status_json=_one_line(status) if status else NOT_AVAILABLE,
+        checkpoint_path=NOT_AVAILABLE,
+        checkpoint_size_bytes=NOT_AVAILABLE,
+        checkpoint_sha256=NOT_AVAILABLE,
+        bundle_manifest_path=NOT_AVAILABLE,
+        promotion="NO-GO",
+        blockers=failure.reason if failure else "none",
+        next_unblock_action=failure.next_unblock_action if failure else "Train the voice.",
+    )
+
+
+def superseded(store: Store, voice: Voice, job_type: str, run_id: str, *, started_at: float) -> bool:
+    """Whether a run that began after ``started_at`` (seconds since the epoch) has written that status since."""
+    status = _read(store.train_status(voice.voice_profile_id, job_type))
     return status is not None and status.get("run_id") != run_id and float(status.get("timestamp") or 0) > started_at
 
 
 def _settle_status(
-    store: Store, voice: Voice, run_id: str, failed_step: str | None, failure: VoiceFailure | None
+    store: Store, voice: Voice, job_type: str, run_id: str, failed_step: str | None, failure: VoiceFailure | None
 ) -> None:
     """A run that failed before its training was complete has no other writer for its last status."""
+    if failure is None and job_type == DATASET:
+        remove_status(store, voice.voice_profile_id, DATASET)
     if failure is None or failure.root_cause_class == "promotion_blocked":
         return
     if failure.reason == "voice_busy":
         return  # the status belongs to the run that is training
     try:
-        current = read_status(store.train_status(voice.voice_profile_id, voice.job_type))
+        current = read_status(store.train_status(voice.voice_profile_id, job_type))
     except ValueError:
         current = None
     if current is not None and current.run_id == run_id:
@@ -152,7 +193,7 @@ def _settle_status(
             return  # trained; what failed came later
         write_status(store, current.failed(failure))
         return
-    fresh = TrainStatus.start(voice.job_type, voice.voice_profile_id, run_id)
+    fresh = TrainStatus.start(job_type, voice.voice_profile_id, run_id)
     write_status(store, replace(fresh, stats={"first_failed_step": failed_step or "unknown"}).failed(failure))
 
 

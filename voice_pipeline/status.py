@@ -123,6 +123,24 @@ def write_status(store: Store, status: TrainStatus) -> Path:
     return path
 
 
+def remove_status(store: Store, voice: str, job_type: str) -> None:
+    """Take back what ``write_status`` wrote for a voice and job type, wherever it still is the latest.
+
+    For a run that trains nothing and ended well: ``completed`` belongs to trainings, with their loss and checkpoint.
+    """
+    for path in (
+        store.train_status(voice, job_type),
+        store.latest_train_status(job_type),
+        store.latest_train_status(),
+    ):
+        try:
+            status = read_status(path)
+        except ValueError:
+            continue
+        if status is not None and (status.voice_profile_id, status.job_type) == (voice, job_type):
+            path.unlink(missing_ok=True)
+
+
 def read_status(path: Path) -> TrainStatus | None:
     """Read a status; None where there is none. Raises ValueError for a file that is not a status."""
     try:

@@ -130,9 +130,9 @@ def test_the_trainers_own_reason_is_kept(store: Store, voice: Voice, tmp_path: P
 
 def test_a_newer_run_is_not_overwritten(store: Store, voice: Voice) -> None:
     write_status(store, completed("r2"))
-    assert superseded(store, voice, "r1", started_at=0.0)
-    assert not superseded(store, voice, "r2", started_at=0.0)
-    assert not superseded(store, voice, "r3", started_at=4e9)
+    assert superseded(store, voice, JOB, "r1", started_at=0.0)
+    assert not superseded(store, voice, JOB, "r2", started_at=0.0)
+    assert not superseded(store, voice, JOB, "r3", started_at=4e9)
 
 
 def test_status_is_written_to_its_three_places(store: Store) -> None:
@@ -179,3 +179,22 @@ def test_a_run_that_was_turned_away_leaves_the_status_of_the_one_that_trains(
     failure = VoiceFailure("voice_busy", "another process is training this voice", voice="ada")
     close_run(store, tmp_path, voice, "r2", failed_step="nemo_checkpoint", failure=failure)
     assert read_status(store.train_status("ada", JOB)) == running
+
+
+def test_a_dataset_run_leaves_the_training_s_status_alone(store: Store, voice: Voice, tmp_path: Path) -> None:
+    trained = TrainStatus.start(JOB, "ada", "r0")
+    write_status(store, trained)
+    failure = VoiceFailure("missing_audio_path", "no such file", voice="ada")
+    report = close_run(store, tmp_path, voice, "r1", failed_step="audio_preflight", failure=failure, job_type="dataset")
+    assert (report.objective_status, report.blockers) == ("blocked", "missing_audio_path")
+    assert read_status(store.train_status("ada", JOB)) == trained
+    refused = read_status(store.train_status("ada", "dataset"))
+    assert refused is not None
+    assert refused.reason == "missing_audio_path"
+
+    report = close_run(store, tmp_path, voice, "r2", job_type="dataset")
+    assert report.objective_status == "success"
+    assert read_status(store.train_status("ada", "dataset")) is None
+    assert read_status(store.latest_train_status("dataset")) is None
+    assert read_status(store.latest_train_status()) is None, "the latest word was that of the dataset run"
+    assert read_status(store.train_status("ada", JOB)) == trained

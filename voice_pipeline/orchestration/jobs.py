@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import dagster as dg
 
-PREPARATION = ("audio_preflight", "dataset_manifest")
+from voice_pipeline.voice import Voice
+
+PREPARATION = (
+    "audio_preflight",
+    "utterance_segments",
+    "utterance_texts",
+    "clean_utterances",
+    "dataset_manifest",
+)
 PRODUCTION = (
     *PREPARATION,
     "training_features",
@@ -27,8 +35,22 @@ dataset = dg.define_asset_job(
     "dataset",
     selection=dg.AssetSelection.assets(*PREPARATION),
     executor_def=dg.in_process_executor,
-    description="Preflight and dataset manifest only: what would be trained on.",
+    description="Recordings to a dataset manifest, and no further: what would be trained on.",
     tags={"job_type": "dataset"},
 )
 
 JOBS = (tts_prod_train_nemo, dataset)
+
+
+def job_type_of(run: dg.DagsterRun, voice: Voice) -> str:
+    """What a run is, for its status and its report: ``dataset`` when it ends before training, else the voice's own."""
+    selected = {key.to_user_string() for key in run.asset_selection or ()}
+    prepares = run.job_name == dataset.name or (bool(selected) and selected <= set(PREPARATION))
+    return dataset.name if prepares else voice.job_type
+
+
+def trains(run: dg.DagsterRun) -> bool:
+    """Whether a run gets as far as the trainer, which is the only one to say that a training is complete."""
+    if run.asset_selection is not None:
+        return any(key.to_user_string() == "nemo_checkpoint" for key in run.asset_selection)
+    return run.job_name == tts_prod_train_nemo.name

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from voice_pipeline.failures import ConfigError
+from voice_pipeline.orchestration.jobs import job_type_of, trains
 from voice_pipeline.orchestration.partitions import VOICES, new_voices, retired_voices
 from voice_pipeline.orchestration.refusal import run_failure
 from voice_pipeline.orchestration.workspace import Workspace
@@ -45,12 +46,12 @@ def status_of_started_run(context: dg.RunStatusSensorContext) -> None:
     run = context.dagster_run
     current = context.instance.get_run_by_id(run.run_id)
     voice = _voice_of(run)
-    if voice is None or current is None or current.is_finished:
+    if voice is None or current is None or current.is_finished or not trains(run):
         return
     store = Workspace().open_store()
     if _has_status(store, voice, run.run_id):
         return
-    if not superseded(store, voice, run.run_id, started_at=_started_at(context.instance, run)):
+    if not superseded(store, voice, job_type_of(run, voice), run.run_id, started_at=_started_at(context.instance, run)):
         write_status(store, TrainStatus.start(voice.job_type, voice.voice_profile_id, run.run_id))
 
 
@@ -100,10 +101,18 @@ def _close(context: dg.RunStatusSensorContext) -> None:
         return
     workspace = Workspace()
     store = workspace.open_store()
-    if superseded(store, voice, run.run_id, started_at=_started_at(context.instance, run)):
+    if superseded(store, voice, job_type_of(run, voice), run.run_id, started_at=_started_at(context.instance, run)):
         return
     failed_step, failure = run_failure(context.instance, run)
-    close_run(store, workspace.project_root(), voice, run.run_id, failed_step=failed_step, failure=failure)
+    close_run(
+        store,
+        workspace.project_root(),
+        voice,
+        run.run_id,
+        failed_step=failed_step,
+        failure=failure,
+        job_type=job_type_of(run, voice),
+    )
 
 
 def _voice_of(run: dg.DagsterRun) -> Voice | None:

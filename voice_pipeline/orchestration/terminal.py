@@ -20,10 +20,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from voice_pipeline.failures import EXIT_SUCCESS, VoiceFailure
-from voice_pipeline.orchestration.jobs import PRODUCTION
+from voice_pipeline.orchestration.jobs import PREPARATION, PRODUCTION, job_type_of
 from voice_pipeline.orchestration.partitions import register_voices
 from voice_pipeline.orchestration.refusal import run_failure
-from voice_pipeline.report import Report, close_run
+from voice_pipeline.report import DATASET, Report, close_run
 from voice_pipeline.status import read_status
 from voice_pipeline.store import Store
 from voice_pipeline.voice import Voice
@@ -66,7 +66,7 @@ def run_job(project: Path, store: Store, voice: Voice, *, job: dg.JobDefinition,
         register_voices(instance, project)
         with _quiet_streams(log_path) as terminal:
             screen = Console(file=terminal, force_terminal=console.is_terminal or None, width=console.width)
-            with _Display(screen, instance, store, voice, run_id):
+            with _Display(screen, instance, store, voice, run_id, job.name):
                 job.execute_in_process(
                     instance=instance,
                     partition_key=voice.voice_profile_id,
@@ -77,7 +77,9 @@ def run_job(project: Path, store: Store, voice: Voice, *, job: dg.JobDefinition,
         run = instance.get_run_by_id(run_id)
         assert run is not None
         failed_step, failure = run_failure(instance, run)
-    report = close_run(store, project, voice, run_id, failed_step=failed_step, failure=failure)
+    report = close_run(
+        store, project, voice, run_id, failed_step=failed_step, failure=failure, job_type=job_type_of(run, voice)
+    )
     return Outcome(run_id, report, failure)
 
 
@@ -104,14 +106,18 @@ def _quiet_streams(log_path: Path) -> Iterator[Any]:
 class _Display:
     """Watches the run's events and the voice's status, and draws them: live on a terminal, as lines elsewhere."""
 
-    def __init__(self, screen: Console, instance: dg.DagsterInstance, store: Store, voice: Voice, run_id: str) -> None:
-        self._screen, self._instance, self._store = screen, instance, store
-        self._voice, self._run_id = voice, run_id
+    def __init__(
+        self, screen: Console, instance: dg.DagsterInstance, store: Store, voice: Voice, run_id: str, job: str
+    ) -> None:
+        self._screen, self._instance = screen, instance
+        self._run_id, self._step = run_id, ""
+        self._steps = PREPARATION if job == DATASET else PRODUCTION
+        self._status_path = store.train_status(voice.voice_profile_id, DATASET if job == DATASET else voice.job_type)
         self._seen: set[tuple[str, str]] = set()
         self._started: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="display", daemon=True)
-        self._plain_mark = -1
+        self._plain_mark = ("", -1)
         self._task: Any = None
         self._bar = Progress(
             SpinnerColumn(),
@@ -159,7 +165,7 @@ class _Display:
                 continue
             self._seen.add((event.step_key, event.event_type_value))
             self._show_step(event.step_key, event.event_type, entry.timestamp)
-        self._show_training()
+        self._show_progress()
 
     def _show_step(self, step: str, kind: dg.DagsterEventType, at: float) -> None:
         if kind == dg.DagsterEventType.STEP_START:
@@ -168,38 +174,40 @@ class _Display:
             return
         good = kind == dg.DagsterEventType.STEP_SUCCESS
         mark = "[green]✓[/]" if good else "[red]✗[/]"
-        number = f"{PRODUCTION.index(step) + 1}/{len(PRODUCTION)}" if step in PRODUCTION else ""
+        number = f"{self._steps.index(step) + 1}/{len(self._steps)}" if step in self._steps else ""
         self._screen.print(f"{mark} {number} {step:<20} {at - self._started.get(step, at):7.1f} s", highlight=False)
         self._describe("")
 
     def _describe(self, text: str) -> None:
+        self._step = text
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(text, total=None) if text else None
 
-    def _show_training(self) -> None:
-        if "nemo_checkpoint" not in self._started or self._done("nemo_checkpoint"):
+    def _show_progress(self) -> None:
+        if not self._step:
             return
         try:
-            status = read_status(self._store.train_status(self._voice.voice_profile_id, self._voice.job_type))
+            status = read_status(self._status_path)
         except ValueError:
             return
-        if status is None or status.run_id != self._run_id:
+        if status is None or status.run_id != self._run_id or status.status != "running":
             return
-        stage, step = status.stats.get("stage", "training"), status.stats.get("step", status.progress.current)
-        loss = status.stats.get("loss")
-        text = f"nemo_checkpoint: {stage} step {step}" + (f" loss {loss:.3f}" if isinstance(loss, float) else "")
+        text = self._step
+        if self._step == "nemo_checkpoint":
+            stage, step = status.stats.get("stage", "training"), status.stats.get("step", status.progress.current)
+            loss = status.stats.get("loss")
+            text += f": {stage} step {step}" + (f" loss {loss:.3f}" if isinstance(loss, float) else "")
+        elif status.stats.get("stage") != self._step:
+            return  # of the stage before
         if self._task is not None:
             self._bar.update(
                 self._task, description=text, completed=status.progress.current, total=status.progress.total
             )
-        mark = 100 * status.progress.current // status.progress.total // _PLAIN_EVERY_PERCENT
+        share = status.progress.current / status.progress.total
+        mark = (self._step, int(100 * share) // _PLAIN_EVERY_PERCENT)
         if self._live is None and mark != self._plain_mark:
             self._plain_mark = mark
-            elapsed = time.time() - self._started["nemo_checkpoint"]
-            share = status.progress.current / status.progress.total
+            elapsed = time.time() - self._started[self._step]
             eta = f", ETA {elapsed / share - elapsed:.0f} s" if share else ""
             self._screen.print(f"  {text} ({share:.0%}{eta})", highlight=False)
-
-    def _done(self, step: str) -> bool:
-        return any((step, kind) in self._seen for kind in ("STEP_SUCCESS", "STEP_FAILURE"))

@@ -221,4 +221,4 @@ def test_no_trainer_outlives_its_run(how: signal.Signals, sample_recordings: Pat
 def test_a_finished_run_is_not_touched_by_the_sensor_of_an_older_one(finished_run: FinishedRun) -> None:
     workplace = finished_run.workplace
     voice = load_voice_by_id(workplace.project, VOICE)
-    assert superseded(workplace.store, voice, "an older run", started_at=0.0)
+    assert superseded(workplace.store, voice, JOB, "an older run", started_at=0.0)
