@@ -83,6 +83,7 @@ def _reasons() -> Iterator[Reason]:
     yield Reason("audio_undecodable", data, "Export the recording again as WAV or FLAC, or take it out.")
     yield Reason("empty_dataset", data, "Add recordings with text; the manifest needs at least one of each split.")
     yield Reason("transcript_missing", data, "Add the recordings' text: metadata.csv or one .txt beside each clip.")
+    yield Reason("table_damaged", data, "Run the stages again from audio_preflight; what is damaged is made anew.")
     yield Reason("too_little_speech", data, "Record more, or see the dataset's page for what was rejected and why.")
     yield Reason("too_many_rejected", data, "Open the dataset's page, mend what most rejections name, then run again.")
     yield Reason("several_speakers", data, "Take the other speakers' recordings out, or reject them by review.")
