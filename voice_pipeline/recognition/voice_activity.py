@@ -46,7 +46,7 @@ class VoiceActivity:
             path = Path(str(metadata.distribution(DISTRIBUTION).locate_file(WEIGHTS)))
             sha256 = sha256_file(path)
             session = _session(path)
-        except (ImportError, OSError, RuntimeError, ValueError) as error:  # PackageNotFoundError is an ImportError
+        except Exception as error:  # onnxruntime's own errors have no other class in common
             detail = f"{MODEL_ID} cannot be loaded: {type(error).__name__}: {error}"
             raise VoiceFailure("voice_activity_unavailable", detail, voice=voice) from error
         return cls(session, sha256)
