@@ -1,0 +1,1 @@
+"""Segments to clean utterances: the audio chain, the figures of the source, fingerprints, and who speaks."""
