@@ -1,0 +1,1 @@
+"""From recordings to utterances: where somebody speaks, and where to cut."""
