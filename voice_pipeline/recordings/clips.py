@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voice_pipeline.recordings.decoding import open_audio
 from voice_pipeline.recordings.levels import Figures, Levels
-from voice_pipeline.recordings.transcripts import RejectionReason
+from voice_pipeline.recordings.transcripts.older import RejectionReason
 from voice_pipeline.store import Store, identity, read_json, sha256_file, write_bytes, write_json
 
 VERSION = "1"

@@ -13,6 +13,7 @@ measured by one ``Levels`` are gated together, as if they were one programme.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ NOISE_PERCENTILE = 10.0  # of the levels of all 100 ms hops: the pauses between 
 _GATE_HOPS = 4  # a gating block is 400 ms, and overlaps the next by 75 %
 _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
+_STORED = struct.Struct("<ddQQQQ")  # seconds, peak, clipped, samples, hops, gates
 _OFFSET_LUFS = -0.691  # BS.1770: a 997 Hz sine at full scale in one channel reads -3.01 LKFS
 
 
@@ -72,6 +74,33 @@ class Levels:
         hops = np.concatenate(weighted) if weighted else np.zeros(0)
         if len(hops) >= _GATE_HOPS:
             self._gate_power.append(np.convolve(hops, np.full(_GATE_HOPS, 1 / _GATE_HOPS), mode="valid"))
+
+    def merge(self, other: Levels) -> None:
+        """Add what ``other`` followed, as if it had been followed here: the same figures, without its audio."""
+        self._seconds += other._seconds
+        self._peak = max(self._peak, other._peak)
+        self._clipped += other._clipped
+        self._samples += other._samples
+        self._hop_power.extend(other._hop_power)
+        self._gate_power.extend(other._gate_power)
+
+    def to_bytes(self) -> bytes:
+        """All that was collected. ``Levels.from_bytes(levels.to_bytes())`` has the same figures."""
+        hops = np.concatenate(self._hop_power) if self._hop_power else np.zeros(0)
+        gates = np.concatenate(self._gate_power) if self._gate_power else np.zeros(0)
+        head = _STORED.pack(self._seconds, self._peak, self._clipped, self._samples, len(hops), len(gates))
+        return head + hops.astype("<f8").tobytes() + gates.astype("<f8").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Levels:
+        """The inverse of ``to_bytes``. Raises ValueError for other bytes."""
+        if len(data) < _STORED.size:
+            raise ValueError("no stored levels")
+        seconds, peak, clipped, samples, hops, gates = _STORED.unpack_from(data)
+        if len(data) != _STORED.size + 8 * (hops + gates):
+            raise ValueError("no stored levels")
+        power = np.frombuffer(data, "<f8", offset=_STORED.size)
+        return cls(seconds, peak, clipped, samples, [power[:hops]], [power[hops:]])
 
     def figures(self) -> Figures:
         """The figures of everything that was followed to its end, rounded as they are stored."""

@@ -27,7 +27,8 @@ from voice_pipeline.recordings.decoding import DecodeError
 from voice_pipeline.recordings.preflight import PreflightRecord
 from voice_pipeline.recordings.source import OnProgress, Recordings, content_digest, find_recordings
 from voice_pipeline.recordings.split import Split, assign_splits
-from voice_pipeline.recordings.transcripts import Rejection, Transcript, Transcripts, read_transcripts
+from voice_pipeline.recordings.tables import AudioFile, read_rows
+from voice_pipeline.recordings.transcripts.older import Rejection, Transcript, Transcripts, read_transcripts
 from voice_pipeline.store import Store, atomic_folder, identity, inside, read_json, sha256_file, write_bytes, write_json
 from voice_pipeline.text.errors import TextError
 from voice_pipeline.voice import Voice
@@ -105,10 +106,11 @@ def run(
     if digest != preflight.sha256:
         detail = "the recordings are not those that preflight judged"
         raise VoiceFailure("source_changed", detail, voice=name, file=recordings.shown)
-    transcripts = read_transcripts(recordings, voice.source.text)  # type: ignore[arg-type]
+    files = read_rows(store.resolve(preflight.files), AudioFile)
+    transcripts = read_transcripts(project, voice, recordings, files)
     key = identity(
         stage=STAGE, version=VERSION, staging=STAGING_VERSION, preflight=preflight.identity, text=transcripts.sha256,
-        text_kind=voice.source.text, frontend=frontend.identity, sample_rate=sample_rate, job_type=job_type,
+        text_kind=recordings.text, frontend=frontend.identity, sample_rate=sample_rate, job_type=job_type,
     )  # fmt: skip
     known = read_record(store, name)
     if known is not None and known.identity == key and _complete(store, known):

@@ -4,7 +4,8 @@
     overview.add(block, sample_rate)     # every block [frames, channels], in order
     waveform_png(overview); spectrogram_png(overview)
 
-The same samples give the same bytes. Memory is one picture, however long the recordings.
+The same samples give the same bytes. Memory is one picture, however long the recordings. The overviews of single
+files, once made and stored, are merged into that of all of them without their audio.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _WINDOWS_IN_A_HOP = 3
 _BINS = round(TOP_HZ * _WINDOW_SECONDS)  # a bin is 31.25 Hz wide at the usual sample rates, within 0.3 %
 _SHADES = 32  # of the spectrogram: more cost bytes and show nothing
 _RANGE_DB = 80.0  # from the loudest shade to the darkest
+_STEPS_FROM_DB = 120.0  # what a stored step of 0 means: this far below full scale, or nothing
 _DPI = 80
 _INCHES = (8.0, 2.4)
 _AXES = (0.08, 0.22, 0.9, 0.74)  # left, bottom, width, height, as shares of the picture
@@ -57,6 +59,40 @@ class Overview:
             self._add_envelope(columns[hops:], rest[np.newaxis])
         self._seconds += len(mono) / sample_rate
 
+    def merge(self, part: Overview) -> None:
+        """Add the overview of the next piece of audio: each of its columns goes where its middle falls."""
+        middles = self._seconds + (np.arange(part.columns) + 0.5) * part.total_seconds / part.columns
+        columns = np.minimum((middles / self.total_seconds * self.columns).astype(np.int64), self.columns - 1)
+        np.minimum.at(self.low, columns, part.low)
+        np.maximum.at(self.high, columns, part.high)
+        np.add.at(self.power, columns, part.power)
+        np.add.at(self.windows, columns, part.windows)
+        self._seconds += part.total_seconds
+
+    def to_bytes(self) -> bytes:
+        """All that a picture shows of it, the power in steps of half a decibel: 138 bytes a column."""
+        mean = _halved(self.power / np.maximum(self.windows, 1)[:, np.newaxis])
+        steps = np.rint(2 * (10 * np.log10(np.maximum(mean, 1e-12)) + _STEPS_FROM_DB)).clip(0, 255).astype(np.uint8)
+        head = np.array([self.total_seconds]).astype("<f8").tobytes()
+        return head + b"".join(a.astype("<f4").tobytes() for a in (self.low, self.high, self.windows)) + steps.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Overview:
+        """The inverse of ``to_bytes``. Raises ValueError for other bytes."""
+        size = 12 + _BINS // 2
+        columns = (len(data) - 8) // size
+        if columns < 1 or len(data) != 8 + columns * size:
+            raise ValueError("no stored overview")
+        made = cls(float(np.frombuffer(data, "<f8", 1)[0]))
+        if made.columns != columns:
+            raise ValueError("no stored overview")
+        lines = np.frombuffer(data, "<f4", 3 * columns, 8).reshape(3, columns)
+        made.low, made.high, made.windows = lines[0].copy(), lines[1].copy(), lines[2].astype(np.float64)
+        steps = np.frombuffer(data, np.uint8, columns * (_BINS // 2), 8 + 12 * columns).reshape(columns, -1)
+        mean = 10 ** ((steps / 2 - _STEPS_FROM_DB) / 10) * (steps > 0)
+        made.power = mean.repeat(2, axis=1) * made.windows[:, np.newaxis]
+        return made
+
     def _add_envelope(self, columns: NDArray[np.int64], hops: Samples) -> None:
         np.minimum.at(self.low, columns, hops.min(axis=1))
         np.maximum.at(self.high, columns, hops.max(axis=1))
@@ -69,6 +105,11 @@ class Overview:
         sums = power.reshape(len(hops), _WINDOWS_IN_A_HOP, -1).sum(axis=1)
         np.add.at(self.power[:, : sums.shape[1]], columns, sums)
         np.add.at(self.windows, columns, float(_WINDOWS_IN_A_HOP))
+
+
+def _halved(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Two neighbouring bins become one: [columns, bins] -> [columns, bins / 2]."""
+    return np.asarray(power.reshape(len(power), _BINS // 2, 2).mean(axis=2))
 
 
 def waveform_png(overview: Overview) -> bytes:
@@ -84,8 +125,7 @@ def waveform_png(overview: Overview) -> bytes:
 def spectrogram_png(overview: Overview) -> bytes:
     """The power spectrum over time up to 8 kHz as a PNG; 80 dB from bright to dark."""
     figure, axes = _figure(overview)
-    power = overview.power / np.maximum(overview.windows, 1)[:, np.newaxis]
-    halved = power.reshape(overview.columns, _BINS // 2, 2).mean(axis=2).T
+    halved = _halved(overview.power / np.maximum(overview.windows, 1)[:, np.newaxis]).T
     top = max(float(halved.max()), 1e-12)
     decibels = 10 * np.log10(np.maximum(halved / top, 10 ** (-_RANGE_DB / 10)))
     shades = np.floor((decibels / _RANGE_DB + 1) * (_SHADES - 1))

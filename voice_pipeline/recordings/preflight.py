@@ -2,14 +2,19 @@
 
     record = preflight.run(project, voice, store)
     record.duration_seconds, record.loudness_lufs
+    for file in read_rows(store.audio_files(voice_id), AudioFile): ...
 
-The checks of CONTRACTS 4 in their order, the first failure wins: the path exists; nothing is a Git LFS pointer;
-it is larger than the voice's minimum; it decodes to the end. Then, in the production lane, the speaker's consent.
+The checks of CONTRACTS 4 in their order, the first failure wins: the path exists; it is not a Git LFS pointer; it is
+larger than the voice's minimum; it decodes to the end. Then, in the production lane, the speaker's consent. A file
+of a folder that fails is a row with its problem in the table of files, and the others go on; the stage fails when
+none, or too little, is left.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -17,15 +22,27 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.recordings.decoding import Audio, DecodeError, open_audio
+from voice_pipeline.recordings.conversion import VERSION as CONVERSION_VERSION
+from voice_pipeline.recordings.detection import Kind, declared_seconds
 from voice_pipeline.recordings.levels import Levels
+from voice_pipeline.recordings.measuring import VERSION as MEASURING_VERSION
+from voice_pipeline.recordings.measuring import Measured, Work, measured
 from voice_pipeline.recordings.pictures import Overview, spectrogram_png, waveform_png
-from voice_pipeline.recordings.source import Kind, OnProgress, Recordings, content_digest, find_recordings
+from voice_pipeline.recordings.pieces import Piece, pieces_of
+from voice_pipeline.recordings.source import (
+    OnProgress,
+    Recordings,
+    check_enough,
+    content_digest,
+    find_recordings,
+    read_from,
+)
+from voice_pipeline.recordings.tables import AudioFile, read_rows, write_rows
 from voice_pipeline.store import Store, identity, read_json, sha256_file, write_bytes, write_json
-from voice_pipeline.voice import Consent, Voice
+from voice_pipeline.voice import Consent, TextKind, Voice
 
 STAGE = "audio_preflight"
-VERSION = "1"
+VERSION = "2"
 
 
 class Picture(BaseModel):
@@ -47,8 +64,13 @@ class PreflightRecord(BaseModel):
     voice_profile_id: str
     source: str  # as the voice's config has it
     kind: Kind
-    clip_count: int
-    bytes: int
+    text_kind: TextKind
+    clip_count: int  # usable pieces of audio: files, or rows of a table
+    file_count: int  # rows of the table of files
+    problem_count: int  # rows with a problem
+    files: str  # the table, relative to the store
+    files_sha256: str
+    bytes: int  # of the usable pieces
     sha256: str  # of the recording; of a folder, over the sorted list of [name, sha256]
     duration_seconds: float
     sample_rate: int  # Hz; the lowest, where clips differ
@@ -65,51 +87,30 @@ class PreflightRecord(BaseModel):
 def run(
     project: Path, voice: Voice, store: Store, *, today: date | None = None, progress: OnProgress | None = None
 ) -> PreflightRecord:
-    """Check and measure the recordings of ``voice``, and write the record and two pictures.
+    """Check and measure the recordings of ``voice``, and write the record, the table of files and two pictures.
 
     ``today`` is the day for which the consent must hold. ``progress(current, total)`` counts seconds of audio.
     Files that were measured before are not measured again; the checks of path, size and consent are always made.
 
     Raises VoiceFailure: ``missing_audio_path``, ``lfs_pointer``, ``audio_too_small``, ``audio_undecodable``,
-    ``consent_missing``, ``disk_full``, ``permission_denied``.
+    ``config_invalid``, ``consent_missing``, ``disk_full``, ``permission_denied``, ``out_of_memory``.
     """
     recordings = find_recordings(project, voice)
-    digest, _ = content_digest(recordings)
+    digest, digests = content_digest(recordings)
     key = identity(
-        stage=STAGE, version=VERSION, voice=voice.voice_profile_id, source=recordings.shown, kind=recordings.kind,
-        sha256=digest,
+        stage=STAGE, version=VERSION, measuring=MEASURING_VERSION, conversion=CONVERSION_VERSION,
+        voice=voice.voice_profile_id, source=recordings.shown, kind=recordings.kind, text=recordings.text,
+        channel=voice.source.channel, sha256=digest,
     )  # fmt: skip
     known = read_record(store, voice.voice_profile_id)
-    reusable = known is not None and known.identity == key and all(_present(store, p) for p in _pictures(known))
-    measured = None if reusable else _measure(recordings, progress)
+    if known is None or known.identity != key or not _complete(store, recordings.root, known):
+        record = _judge(recordings, digests, digest, key, voice, store, progress)
+    else:
+        record = known
     if voice.lane == "production":
         check_consent(voice, today or date.today())
-    if measured is None:
-        assert known is not None
-        return known
-    levels, overview, rates, channels = measured
-    figures = levels.figures()
-    record = PreflightRecord(
-        stage="audio_preflight",
-        identity=key,
-        voice_profile_id=voice.voice_profile_id,
-        source=recordings.shown,
-        kind=recordings.kind,
-        clip_count=len(recordings.files),
-        bytes=recordings.bytes,
-        sha256=digest,
-        duration_seconds=figures.seconds,
-        sample_rate=min(rates),
-        sample_rates=tuple(sorted(rates)),
-        channels=channels,
-        peak_dbfs=figures.peak_dbfs,
-        loudness_lufs=figures.loudness_lufs,
-        clipping_share=figures.clipping_share,
-        noise_floor_dbfs=figures.noise_floor_dbfs,
-        waveform=_write_picture(store, voice, "waveform.png", waveform_png(overview)),
-        spectrogram=_write_picture(store, voice, "spectrogram.png", spectrogram_png(overview)),
-    )
-    write_json(store.record(voice.voice_profile_id, STAGE), record.model_dump(mode="json"))
+    if record is not known:
+        write_json(store.record(voice.voice_profile_id, STAGE), record.model_dump(mode="json"))
     return record
 
 
@@ -143,53 +144,129 @@ def _consent_problem(consent: Consent, today: date) -> str | None:
     return None
 
 
-def _measure(recordings: Recordings, progress: OnProgress | None) -> tuple[Levels, Overview, set[int], int]:
-    """Decode everything once, to the end."""
-    seconds, done = sum(_declared_seconds(recordings)), 0.0
-    total = math.ceil(seconds)
-    levels, overview = Levels(), Overview(seconds)
-    rates: set[int] = set()
-    channels, broken, why = 0, list[str](), ""
-    for file in recordings.files:
-        try:
-            with open_audio(file.path) as audio:
-                rates.add(audio.sample_rate)
-                channels = max(channels, audio.channels)
-                for block in levels.follow(audio):
-                    overview.add(block, audio.sample_rate)
-                    done += len(block) / audio.sample_rate
-                    if progress is not None:
-                        progress(min(int(done), total), total)
-        except DecodeError as error:
-            broken.append(file.name)
-            why = why or str(error)
-    if broken:
-        raise recordings.failure("audio_undecodable", broken, why)
-    if progress is not None:
-        progress(total, total)
-    return levels, overview, rates, channels
+class _Whole:
+    """Everything that is added up over the pieces; memory is 16 bytes for every 100 ms."""
+
+    def __init__(self, total_seconds: float) -> None:
+        self.levels, self.overview = Levels(), Overview(total_seconds)
+
+    def add(self, measured: Measured) -> None:
+        self.levels.merge(measured.levels)
+        if measured.overview is not None:
+            self.overview.merge(measured.overview)
 
 
-def _declared_seconds(recordings: Recordings) -> list[float]:
-    """What the headers say. Raises VoiceFailure ``audio_undecodable``, naming every file that cannot be opened."""
-    found, broken, why = list[float](), list[str](), ""
-    for file in recordings.files:
-        try:
-            with open_audio(file.path) as audio:
-                found.append(_seconds(audio, file.path))
-        except DecodeError as error:
-            broken.append(file.name)
-            why = why or str(error)
-    if broken:
-        raise recordings.failure("audio_undecodable", broken, why)
-    return found
+def _judge(
+    recordings: Recordings,
+    digests: dict[str, str],
+    digest: str,
+    key: str,
+    voice: Voice,
+    store: Store,
+    progress: OnProgress | None,
+) -> PreflightRecord:
+    """Measure what was not measured before, write the table and the pictures, and make the record."""
+    name = voice.voice_profile_id
+    pieces = pieces_of(recordings, digests, store)
+    work = [piece.work for piece in pieces if piece.work is not None]
+    counter = _Counter(progress, work)
+    with measured(store, work, progress=counter.add) as found:
+        rows = [_row(piece, found.of(piece.work, whole=False) if piece.work else None, voice) for piece in pieces]
+        usable = [row for row in rows if row.problem is None]
+        if not usable:
+            raise _nothing_usable(recordings, rows)
+        check_enough(recordings, sum(row.bytes for row in usable), len(usable), voice.source.min_bytes)
+        whole = _Whole(sum(row.seconds for row in usable))
+        for piece, row in zip(pieces, rows, strict=True):
+            if piece.work is not None and row.problem is None:
+                whole.add(found.of(piece.work))
+    figures = whole.levels.figures()
+    count, files_sha256 = write_rows(store.audio_files(name), rows)
+    counter.end()
+    return PreflightRecord(
+        stage="audio_preflight",
+        identity=key,
+        voice_profile_id=name,
+        source=recordings.shown,
+        kind=recordings.kind,
+        text_kind=recordings.text,
+        clip_count=len(usable),
+        file_count=count,
+        problem_count=count - len(usable),
+        files=store.relative(store.audio_files(name)),
+        files_sha256=files_sha256,
+        bytes=sum(row.bytes for row in usable),
+        sha256=digest,
+        duration_seconds=figures.seconds,
+        sample_rate=min(row.sample_rate for row in usable),
+        sample_rates=tuple(sorted({row.sample_rate for row in usable})),
+        channels=max(row.channels for row in usable),
+        peak_dbfs=figures.peak_dbfs,
+        loudness_lufs=figures.loudness_lufs,
+        clipping_share=figures.clipping_share,
+        noise_floor_dbfs=figures.noise_floor_dbfs,
+        waveform=_write_picture(store, voice, "waveform.png", waveform_png(whole.overview)),
+        spectrogram=_write_picture(store, voice, "spectrogram.png", spectrogram_png(whole.overview)),
+    )
 
 
-def _seconds(audio: Audio, path: Path) -> float:
-    """The declared duration; for a FLAC stream that declares none, counted."""
-    if audio.frames is not None:
-        return audio.seconds
-    return sum(len(block) for block in audio.blocks()) / audio.sample_rate
+def _row(piece: Piece, found: Measured | None, voice: Voice) -> AudioFile:
+    """The piece as it stands in the table of files."""
+    if found is None:
+        return AudioFile(piece.name, piece.sha256, piece.bytes, problem=piece.problem, detail=piece.detail)
+    if found.problem is not None:
+        return AudioFile(piece.name, piece.sha256, piece.bytes, problem="audio_undecodable", detail=found.problem)
+    decoded = found.decoded or piece.stored
+    row = AudioFile(
+        piece.name, piece.sha256, piece.bytes, found.seconds, found.sample_rate, found.channels, decoded=decoded
+    )
+    channel = voice.source.channel
+    if channel != "mix" and channel >= found.channels:
+        detail = f"has {found.channels} channel{'s'[: found.channels > 1]}; source.channel is {channel}, counted from 0"
+        return replace(row, problem="config_invalid", detail=detail)
+    return row
+
+
+def _nothing_usable(recordings: Recordings, rows: Sequence[AudioFile]) -> VoiceFailure:
+    """The first file's problem, with the others that have the same."""
+    first = rows[0]
+    same = [row.name for row in rows if (row.problem, row.detail) == (first.problem, first.detail)]
+    if len(same) < len(rows):
+        same = same[:1]
+        rest = f"; none of the {len(rows)} files is usable"
+    else:
+        rest = ""
+    return recordings.failure(first.problem or "audio_undecodable", same, first.detail + rest)
+
+
+class _Counter:
+    """Seconds of audio measured, against what there may be; the last call says that all is done."""
+
+    def __init__(self, progress: OnProgress | None, work: Sequence[Work]) -> None:
+        self._progress, self._done = progress, 0.0
+        self._total = max(1, math.ceil(declared_seconds([one.path for one in work]))) if progress else 1
+
+    def add(self, seconds: float) -> None:
+        self._done += seconds
+        if self._progress is not None:
+            self._progress(min(int(self._done), self._total), self._total)
+
+    def end(self) -> None:
+        if self._progress is not None:
+            self._progress(self._total, self._total)
+
+
+def _complete(store: Store, root: Path, record: PreflightRecord) -> bool:
+    """Whether everything that the record names is still there, the decoded audio too."""
+    try:
+        if sha256_file(store.resolve(record.files)) != record.files_sha256:
+            return False
+        if not all(_present(store, picture) for picture in (record.waveform, record.spectrogram)):
+            return False
+        rows = read_rows(store.resolve(record.files), AudioFile)
+        return all(row.decoded is None or read_from(store, root, row).exists() for row in rows)
+    except (OSError, ValueError):
+        return False
 
 
 def _write_picture(store: Store, voice: Voice, name: str, data: bytes) -> Picture:
@@ -198,12 +275,5 @@ def _write_picture(store: Store, voice: Voice, name: str, data: bytes) -> Pictur
     return Picture(path=store.relative(path), sha256=sha256_file(path))
 
 
-def _pictures(record: PreflightRecord) -> tuple[Picture, Picture]:
-    return record.waveform, record.spectrogram
-
-
 def _present(store: Store, picture: Picture) -> bool:
-    try:
-        return sha256_file(store.resolve(picture.path)) == picture.sha256
-    except (OSError, ValueError):
-        return False
+    return sha256_file(store.resolve(picture.path)) == picture.sha256
