@@ -78,6 +78,7 @@ def build(folder: Path, size: str, seed: int = 1234) -> TinyModels:
     import torch
 
     from voice_pipeline.text.frontend import TextFrontend
+    from voice_pipeline.text.nemo_tokenizer import tokenizer_config, write_phoneme_dict
     from voice_pipeline.training.nemo.models import build_fastpitch, build_hifigan
 
     torch.set_num_threads(1)
@@ -87,9 +88,9 @@ def build(folder: Path, size: str, seed: int = 1234) -> TinyModels:
     frontend = TextFrontend.for_language("en-US")
     frontend.save(models.frontend)
     phoneme_dict = folder / "phoneme_dict.txt"
-    phoneme_dict.write_text(frontend.phoneme_dict_text(), encoding="utf-8")
+    write_phoneme_dict(frontend, phoneme_dict)
 
-    fastpitch = build_fastpitch(recipe, phoneme_dict).eval()
+    fastpitch = build_fastpitch(recipe, tokenizer_config(frontend, phoneme_dict)).eval()
     hifigan = build_hifigan(recipe).eval()
     with torch.no_grad():
         fastpitch.fastpitch.duration_predictor.fc.bias.fill_(math.log(1 + FRAMES_PER_SYMBOL))

@@ -15,6 +15,7 @@ def main() -> None:
 
     from voice_pipeline.store import Store
     from voice_pipeline.text.frontend import TextFrontend
+    from voice_pipeline.text.nemo_tokenizer import tokenizer_config, write_phoneme_dict
     from voice_pipeline.training.nemo.acoustic import AcousticStage
     from voice_pipeline.training.nemo.batches import Utterances
     from voice_pipeline.training.nemo.loop import step_seed
@@ -46,9 +47,10 @@ def main() -> None:
         store, store.resolve(features["index"]), store.resolve(features["statistics"]), "train", recipe.audio
     )
     dictionary = work / "phoneme_dict.txt"
-    dictionary.write_text(TextFrontend.load(work / "frontend").phoneme_dict_text())
+    frontend = TextFrontend.load(work / "frontend")
+    write_phoneme_dict(frontend, dictionary)
     torch.manual_seed(settings["seed"])
-    model = build_fastpitch(recipe, dictionary)
+    model = build_fastpitch(recipe, tokenizer_config(frontend, dictionary))
     stage = AcousticStage(model, data, recipe.fastpitch, machine.fabric, settings["seed"])
     seconds, cpu, losses, mel = [], [], [], []
     for step in range(steps):

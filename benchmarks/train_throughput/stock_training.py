@@ -67,14 +67,16 @@ def main() -> None:
     from omegaconf import OmegaConf
 
     from voice_pipeline.text.frontend import TextFrontend
+    from voice_pipeline.text.nemo_tokenizer import tokenizer_config, write_phoneme_dict
     from voice_pipeline.training.nemo.models import fastpitch_config
 
     work, steps = Path(settings["work"]), settings["steps"]
     torch.set_num_threads(settings["threads"])
     recipe = bench_recipe(settings)
     dictionary = work / "phoneme_dict.txt"
-    dictionary.write_text(TextFrontend.load(work / "frontend").phoneme_dict_text())
-    config = fastpitch_config(recipe, str(dictionary))
+    frontend = TextFrontend.load(work / "frontend")
+    write_phoneme_dict(frontend, dictionary)
+    config = fastpitch_config(recipe, tokenizer_config(frontend, dictionary))
     config["optim"] = {
         "name": "adamw",
         "lr": recipe.fastpitch.learning_rate,

@@ -36,7 +36,11 @@ _BEFORE_NFKC = {
     "、": ", ",
     "؟": "? ",
 }
-_LATIN = {"æ": "ae", "œ": "oe", "ß": "ss", "þ": "th", "ð": "th", "đ": "d", "ı": "i", "ŋ": "ng", "ſ": "s", "ə": "e"}
+# fmt: off
+LATIN_LETTERS = {
+    "æ": "ae", "œ": "oe", "ß": "ss", "þ": "th", "ð": "th", "đ": "d", "ı": "i", "ŋ": "ng", "ſ": "s", "ə": "e",
+}
+# fmt: on
 _LATIN_NAME = re.compile(r"LATIN (SMALL|CAPITAL) LETTER (?:DOTLESS )?([A-Z])(?: WITH .*)?")
 _SUPERSCRIPT = re.compile(r"[⁺⁻]?[⁰¹²³⁴-⁹]+")
 _MICRO = re.compile(r"[µμ](?=[gmslLVAW]\b)")
@@ -49,19 +53,20 @@ def clean(text: str) -> str:
         return text
     text = _SUPERSCRIPT.sub(lambda match: f"^{unicodedata.normalize('NFKC', match[0])}".replace("−", "-"), text)
     text = _MICRO.sub("mu", text)
-    text = unicodedata.normalize("NFKC", text.translate(_table()))
+    text = unicodedata.normalize("NFKC", text.translate(before_nfkc()))
     if text.isascii() and text.isprintable():
         return text
     replaced = {character: _replacement(character) for character in sorted(set(text))}
     unknown = [character for character, replacement in replaced.items() if replacement is None]
     if unknown:
-        raise TextError(UNSUPPORTED_SCRIPT, _unsupported(unknown))
+        raise TextError(UNSUPPORTED_SCRIPT, unsupported(unknown))
     return text.translate({ord(character): replacement for character, replacement in replaced.items()})
 
 
 @cache
-def _table() -> dict[int, str]:
-    table = {ord(character): text for character, text in _BEFORE_NFKC.items()}
+def before_nfkc(keep: str = "") -> dict[int, str]:
+    """What to replace before NFKC would lose it: quotes, dashes, fractions; not the characters in ``keep``."""
+    table = {ord(character): text for character, text in _BEFORE_NFKC.items() if character not in keep}
     for number in (0xBC, 0xBD, 0xBE, *range(0x2150, 0x215F), 0x2189):  # 5½ is 5 1/2, never 51/2
         table[number] = " " + unicodedata.normalize("NFKC", chr(number)).replace("⁄", "/") + " "
     return table
@@ -91,7 +96,7 @@ def _letter(character: str) -> str | None:
         return _greek(name)
     if not name.startswith("LATIN"):
         return None
-    plain = _LATIN.get(character.lower())
+    plain = LATIN_LETTERS.get(character.lower())
     if plain is None:
         match = _LATIN_NAME.fullmatch(name)
         plain = match[2].lower() if match else None
@@ -105,7 +110,8 @@ def _greek(name: str) -> str:
     return f" {name.split(' WITH ')[0].split()[-1].lower()} "
 
 
-def _unsupported(unknown: list[str]) -> str:
+def unsupported(unknown: list[str]) -> str:
+    """What a person is told of characters that have no reading."""
     scripts = sorted({unicodedata.name(character, "unnamed").split()[0].title() for character in unknown})
     shown = " ".join(unknown[:_MAX_NAMED]) + (" and more" if len(unknown) > _MAX_NAMED else "")
     return f"no reading for these characters ({', '.join(scripts)}): {shown}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.text.errors import TextError
-from voice_pipeline.text.frontend import FILES, TextFrontend
+from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.text.symbols import SYMBOL_TABLE
 
 SENTENCE = "Dr. Ray paid $23.50 for 3 qubits on Jan. 5th; wasn't it a bargain?"
@@ -29,7 +29,7 @@ def test_loading_gives_the_same_front_end(frontend: TextFrontend, frontend_folde
     assert loaded.encode(SENTENCE) == frontend.encode(SENTENCE)
     loaded.save(tmp_path / "again")
     assert files(tmp_path / "again") == files(frontend_folder)
-    assert sorted(files(frontend_folder)) == sorted(FILES)
+    assert sorted(files(frontend_folder)) == ["NOTICE.txt", "g2p.crf", "lexicon.tsv", "normaliser.json", "symbols.json"]
 
 
 def test_identity_is_that_of_the_content(frontend: TextFrontend, frontend_folder: Path, tmp_path: Path) -> None:
@@ -56,14 +56,14 @@ def test_symbols_want_a_normalised_text(frontend: TextFrontend) -> None:
 
 
 def test_the_dictionary_for_nemo_is_the_lexicon(frontend: TextFrontend) -> None:
-    lines = frontend.phoneme_dict_text().splitlines()
+    lines = (frontend.phoneme_dict_text() or "").splitlines()
     assert "WORLD  W ER1 L D" in lines
     assert len(lines) > 124_000
     assert len({line.split("  ")[0] for line in lines}) == len(lines)
 
 
 def test_other_languages_are_refused_for_now() -> None:
-    for code in ("de-DE", "en-GB", "xx"):
+    for code in ("ja-JP", "en-GB", "xx"):
         with pytest.raises(ConfigError, match="not supported yet"):
             TextFrontend.for_language(code)
 
@@ -74,7 +74,7 @@ def test_other_languages_are_refused_for_now() -> None:
         ("normaliser.json", b"{"),
         ("normaliser.json", b"[]"),
         ("normaliser.json", b'{"schema": "voice_text/9", "language": "en-US"}'),
-        ("normaliser.json", b'{"schema": "voice_text/1", "language": "de-DE"}'),
+        ("normaliser.json", b'{"schema": "voice_text/1", "language": "ja-JP"}'),
         ("normaliser.json", b'{"schema": "voice_text/1", "language": 5}'),
         ("symbols.json", json.dumps({"symbols": [*SYMBOL_TABLE[::-1]]}).encode()),
         ("lexicon.tsv", b""),

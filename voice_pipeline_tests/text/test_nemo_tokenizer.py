@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from voice_pipeline.text.frontend import TextFrontend
-from voice_pipeline.text.nemo_tokenizer import VOCABULARY_SIZE, tokenizer_config
+from voice_pipeline.text.nemo_tokenizer import tokenizer_config, write_phoneme_dict
 from voice_pipeline.text.symbols import OOV, PAD, SYMBOL_IDS, SYMBOL_TABLE
 
 CASES = Path(__file__).with_name("normalisation_cases.txt")
@@ -20,22 +20,22 @@ TINY = Path(__file__).parents[1] / "training" / "tiny.yaml"
 @pytest.fixture(scope="module")
 def phoneme_dict(frontend: TextFrontend, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("nemo") / "phoneme_dict.txt"
-    path.write_text(frontend.phoneme_dict_text(), encoding="ascii")
+    write_phoneme_dict(frontend, path)
     return path
 
 
 @pytest.fixture(scope="module")
-def tokenizer(phoneme_dict: Path) -> Any:
+def tokenizer(frontend: TextFrontend, phoneme_dict: Path) -> Any:
     pytest.importorskip("nemo.collections.tts", reason="needs the extra `nemo`", exc_type=ImportError)
     from nemo.core.classes.common import safe_instantiate
     from omegaconf import OmegaConf
 
-    return safe_instantiate(OmegaConf.create(tokenizer_config(str(phoneme_dict))))
+    return safe_instantiate(OmegaConf.create(tokenizer_config(frontend, phoneme_dict)))
 
 
 def sentences(frontend: TextFrontend) -> Iterator[str]:
     """What the golden table says, as far as every word of it is in the lexicon."""
-    known = frontend.phoneme_dict_text().splitlines()
+    known = (frontend.phoneme_dict_text() or "").splitlines()
     words = {line.partition(" ")[0].lower() for line in known}
     for line in CASES.read_text(encoding="utf-8").splitlines():
         written, arrow, said = line.partition(" => ")
@@ -44,7 +44,7 @@ def sentences(frontend: TextFrontend) -> Iterator[str]:
 
 
 def test_every_symbol_is_there_once() -> None:
-    assert len(set(SYMBOL_TABLE)) == len(SYMBOL_TABLE) == VOCABULARY_SIZE == 114
+    assert len(set(SYMBOL_TABLE)) == len(SYMBOL_TABLE) == 114
 
 
 @pytest.mark.nemo
@@ -80,7 +80,9 @@ def test_a_nemo_file_carries_the_dictionary(
 
     copy = tmp_path / "dictionary.txt"
     copy.write_bytes(phoneme_dict.read_bytes())
-    build_fastpitch(parse_strict(Recipe, TINY), copy).save_to(str(tmp_path / "fastpitch.nemo"))
+    build_fastpitch(parse_strict(Recipe, TINY), tokenizer_config(frontend, copy)).save_to(
+        str(tmp_path / "fastpitch.nemo")
+    )
     copy.unlink()
     monkeypatch.setenv("NLTK_DATA", str(tmp_path / "nothing"))
     restored = FastPitchModel.restore_from(str(tmp_path / "fastpitch.nemo"), map_location="cpu")

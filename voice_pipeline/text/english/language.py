@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from voice_pipeline.text.english import normaliser, resources
 from voice_pipeline.text.english.pronunciation import EnglishPronunciation
 from voice_pipeline.text.english.vocabulary import ABBREVIATIONS, BEFORE_NUMBER, TITLES
+from voice_pipeline.text.lexicon import Lexicon
 from voice_pipeline.text.rules import STARTERS, words
-
-Phones = tuple[str, ...]
+from voice_pipeline.text.symbols import SYMBOL_TABLE
+from voice_pipeline.text.word_reader import WordFiles, WordReader
 
 _MONTHS_AND_DAYS = words("jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun")
 _TITLES = frozenset(title.lower() for title in TITLES) | {"dr", "drs"}
@@ -22,26 +23,15 @@ class English:
 
     code = "en-US"
     version = normaliser.VERSION
+    symbol_table = SYMBOL_TABLE
 
-    def lexicon(self) -> bytes:
+    def reader(self, folder: Path | None) -> WordReader:
         """See Language."""
-        return resources.lexicon()
-
-    def g2p_model(self) -> bytes:
-        """See Language."""
-        return resources.g2p_model()
-
-    def notice(self) -> str:
-        """See Language."""
-        return resources.NOTICE
-
-    def normaliser(self, is_word: Callable[[str], bool]) -> Callable[[str], str]:
-        """See Language."""
-        return normaliser.EnglishNormaliser(is_word)
-
-    def pronunciation(self, lexicon: Mapping[str, Phones], guess: Callable[[str], Phones]) -> Callable[[str], Phones]:
-        """See Language."""
-        return EnglishPronunciation(lexicon, guess)
+        if folder is None:
+            files = WordFiles(Lexicon(resources.lexicon()), resources.g2p_model(), resources.NOTICE)
+        else:
+            files = WordFiles.load(folder)
+        return WordReader(files, normaliser.EnglishNormaliser, EnglishPronunciation)
 
     def ends_sentence(self, word: str, following: str) -> bool:
         """See Language."""

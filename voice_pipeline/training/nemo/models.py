@@ -5,10 +5,9 @@ The ``.nemo`` files name the stock classes as their target, so a plain NeMo proc
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from voice_pipeline.text.nemo_tokenizer import tokenizer_config
 from voice_pipeline.training.mel import LOG_FLOOR
 from voice_pipeline.training.recipe import AudioSettings, Recipe
 
@@ -22,12 +21,12 @@ _PREPROCESSOR = "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor"
 _MODULES = "nemo.collections.tts.modules"
 
 
-def build_fastpitch(recipe: Recipe, phoneme_dict: Path) -> FastPitchModel:
-    """A new FastPitchModel. ``phoneme_dict``: a file in CMUdict form, which its ``.nemo`` then carries."""
+def build_fastpitch(recipe: Recipe, tokenizer: Mapping[str, Any]) -> FastPitchModel:
+    """A new FastPitchModel. ``tokenizer``: see ``nemo_tokenizer``; its ``.nemo`` carries the files that this names."""
     from nemo.collections.tts.models.fastpitch import FastPitchModel
     from omegaconf import OmegaConf
 
-    return FastPitchModel(OmegaConf.create(fastpitch_config(recipe, str(phoneme_dict))))
+    return FastPitchModel(OmegaConf.create(fastpitch_config(recipe, tokenizer)))
 
 
 def build_hifigan(recipe: Recipe) -> HifiGanModel:
@@ -38,7 +37,7 @@ def build_hifigan(recipe: Recipe) -> HifiGanModel:
     return HifiGanModel(OmegaConf.create(hifigan_config(recipe)))
 
 
-def fastpitch_config(recipe: Recipe, phoneme_dict: str) -> dict[str, Any]:
+def fastpitch_config(recipe: Recipe, tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     """The config of the FastPitchModel, in the form of NVIDIA's recipe (learned alignment, one speaker)."""
     audio, size = recipe.audio, recipe.fastpitch
     transformer = {
@@ -76,7 +75,7 @@ def fastpitch_config(recipe: Recipe, phoneme_dict: str) -> dict[str, Any]:
         "lowfreq": audio.mel_fmin,
         "highfreq": audio.mel_fmax,
         "window": "hann",
-        "text_tokenizer": tokenizer_config(phoneme_dict),
+        "text_tokenizer": dict(tokenizer),
         # The class is asked for by FastPitchModel; our entry point feeds cached features and never builds it.
         "train_ds": {"defer_setup": True, "dataset": {"_target_": "nemo.collections.tts.data.dataset.TTSDataset"}},
         "preprocessor": mel_preprocessor(audio),

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import Store, read_json, sha256_file, write_json, write_text
+from voice_pipeline.store import Store, read_json, sha256_file, write_json
+from voice_pipeline.text.nemo_tokenizer import tokenizer_config, write_phoneme_dict
 from voice_pipeline.training.nemo import acoustic, vocoder
 from voice_pipeline.training.nemo.base_weights import start_from
 from voice_pipeline.training.nemo.batches import Utterances
@@ -92,13 +93,14 @@ class _Training:
         self.train_data = Utterances.load(store, index, statistics, "train", self.recipe.audio)
         self.validation_data = Utterances.load(store, index, statistics, "validation", self.recipe.audio)
         frontend = TextFrontend.load(spec.path(spec.frontend))
+        self.tokenizer = tokenizer_config(frontend, self.paths.phoneme_dict)
         self.machine: Machine = open_machine(spec)
         self.first_rank = self.machine.fabric.global_rank == 0
         self.identity = training_identity(
             spec, sha256_file(index), sha256_file(statistics), f"{frontend.identity}:{self.machine.precision}"
         )
         if self.first_rank:
-            write_text(self.paths.phoneme_dict, frontend.phoneme_dict_text())
+            write_phoneme_dict(frontend, self.paths.phoneme_dict)
         self.machine.fabric.barrier()
         self.curve = LossCurve(self.paths.curve)
         self.finished: dict[str, dict[str, Any]] = {}
@@ -135,7 +137,7 @@ class _Training:
 
     def _acoustic(self, point: ResumePoint | None) -> None:
         self._seed(acoustic.NAME)
-        model = build_fastpitch(self.recipe, self.paths.phoneme_dict)
+        model = build_fastpitch(self.recipe, self.tokenizer)
         if acoustic.NAME in self.spec.base and point is None:
             start_from(model, self.spec.base["fastpitch"], vocabulary=True)
         stage = acoustic.AcousticStage(

@@ -1,0 +1,1 @@
+"""Languages without a lexicon: their letters are the symbols that the acoustic model reads."""
