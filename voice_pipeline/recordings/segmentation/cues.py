@@ -69,7 +69,7 @@ def cut_at_cues(
     found = list[Interval]()
     for index, span in enumerate(spans):
         start = min(_moved(span.start, start_after, pauses, settings), span.first_middle)
-        end = max(_moved(span.end, end_before, pauses, settings), span.last_middle)
+        end = max(_moved(span.end, end_before, pauses, settings), (span.last_middle + span.end) / 2)
         if found and start < found[-1][1]:
             start = _border(spans[index - 1], span, pauses)
             found[-1] = (found[-1][0], start)
@@ -90,8 +90,12 @@ def speech_inside(speech: tuple[Interval, ...], start: float, end: float) -> tup
 
 
 def _inside(cues: Sequence[TimedText], seconds: float) -> list[_Span]:
-    clipped = ((max(0.0, cue.start), min(cue.end, seconds)) for cue in cues)
-    return [_Span(start, end, (start + end) / 2, (start + end) / 2) for start, end in clipped if start < end]
+    found = []
+    for cue in cues:
+        middle = (cue.start + cue.end) / 2
+        if cue.start < cue.end and 0.0 <= middle < seconds:
+            found.append(_Span(max(0.0, cue.start), min(cue.end, seconds), middle, middle))
+    return found
 
 
 def _joined(spans: list[_Span], settings: CueSettings) -> list[_Span]:
@@ -133,5 +137,6 @@ def _moved(
 
 def _border(before: _Span, after: _Span, pauses: tuple[Pause, ...]) -> float:
     """One border for two utterances that came to overlap: in the pause that is nearest to where their cues meet."""
-    pause, _ = _nearest((before.end + after.start) / 2, pauses)
-    return min(max(pause.border, before.last_middle), after.first_middle)
+    meeting = (before.end + after.start) / 2
+    border = _nearest(meeting, pauses)[0].border
+    return border if before.last_middle < border <= after.first_middle else meeting
