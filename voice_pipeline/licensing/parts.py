@@ -21,6 +21,7 @@ from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read
 from voice_pipeline.recognition.whisper import MODEL_ID as WHISPER
 from voice_pipeline.recordings.sample_speaker import ENGINE
 from voice_pipeline.store import Store, read_json
+from voice_pipeline.text.spelling.writing import writing
 from voice_pipeline.training.spec import TrainingSpec, read_spec
 from voice_pipeline.voice import Voice
 
@@ -107,6 +108,8 @@ def _spec(store: Store, voice: Voice) -> TrainingSpec | None:
 
 
 def _frontend_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterator[Part]:
+    if writing(voice.language) is not None:
+        return  # read by its letters: code alone, no weights
     if not voice.language.startswith("en"):
         yield Part("text frontend", f"unknown/{voice.language}", None, None, shipped=True)
         return
