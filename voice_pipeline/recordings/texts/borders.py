@@ -1,0 +1,113 @@
+"""The borders between pieces that what was heard leaves open: decided by the clock.
+
+    spans = with_missed_words(words, heard, speech_seconds, spans)
+    for tie in ties(words, heard, spans):
+        spans = decided(spans, tie, times, cut)         # times: of the two pieces' words, by forced alignment
+
+Two things a recogniser does at the end of a segment cannot be told from its words alone. It swallows a word or two, or
+mishears them, so that they fit behind the border as well as before it: forced alignment of the two pieces' words says
+on which side of the cut they were spoken (English only; elsewhere, and where it fails, a mark of punctuation decides,
+see ``alignment``). And it drops the rest of a sentence, which then looks as if nobody had read it: where a segment's
+speech is too long for what was heard in it, and just long enough for the words beside it, they were spoken in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from voice_pipeline.recordings.texts.alignment import Span
+from voice_pipeline.recordings.texts.words import WrittenWord
+
+Spans = tuple[Span | None, ...]
+
+_REACH = 3  # words on either side of a border that may belong to the other
+_NEARLY = 2  # edits; a word that was heard on one side, however short, costs twice its length and two blanks to move
+_MOST_MISSED = 40  # words
+_LEAST_SECONDS = 0.8  # of speech without heard words: less is slow reading
+_FITTING = (0.6, 1.5)  # of the speech left, by what the words take at the reader's usual speed
+_ENOUGH = 5  # segments to know the reader's speed from
+
+
+@dataclass(frozen=True)
+class Tie:
+    """The border behind segment ``segment``: it is as good at each of ``borders``, numbers of words of the text."""
+
+    segment: int
+    borders: tuple[int, ...]
+
+
+def ties(written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], spans: Spans) -> Iterator[Tie]:
+    """Borders that lie directly between two pieces and could as well lie some words before or behind."""
+    from rapidfuzz.distance import Levenshtein
+
+    for number in range(len(spans) - 1):
+        left, right = spans[number], spans[number + 1]
+        if left is None or right is None or left[1] != right[0]:
+            continue
+        said = [" ".join(heard[number]), " ".join(heard[number + 1])]
+        cost = {}
+        for border in range(max(left[0] + 1, left[1] - _REACH), min(right[1] - 1, left[1] + _REACH) + 1):
+            before = Levenshtein.distance(said[0], _spoken(written, left[0], border))
+            cost[border] = before + Levenshtein.distance(said[1], _spoken(written, border, right[1]))
+        borders = tuple(border for border in sorted(cost) if cost[border] <= cost[left[1]] + _NEARLY)
+        if len(borders) > 1:
+            yield Tie(number, borders)
+
+
+def decided(written: Sequence[WrittenWord], spans: Spans, tie: Tie, middles: Sequence[float], cut: float) -> Spans:
+    """The border of a tie where the clock has it; times that speak for none of its borders leave it where it was.
+
+    ``middles`` are the times of the spoken words of both pieces, in order, ``cut`` the time between the two segments.
+    """
+    left, right = spans[tie.segment], spans[tie.segment + 1]
+    assert left is not None and right is not None
+    before = sum(middle < cut for middle in middles)
+    border, count = left[0], 0
+    while border < right[1] and count + len(written[border].spoken) <= before:
+        count += len(written[border].spoken)
+        border += 1
+    if border not in tie.borders:
+        return spans
+    changed = list(spans)
+    changed[tie.segment], changed[tie.segment + 1] = (left[0], border), (border, right[1])
+    return tuple(changed)
+
+
+def with_missed_words(
+    written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], speech_seconds: Sequence[float], spans: Spans
+) -> Spans:
+    """Text between two pieces that nobody seemed to speak, given to the piece whose speech has the time for it."""
+    rates = [
+        len(" ".join(words)) / seconds
+        for words, seconds, span in zip(heard, speech_seconds, spans, strict=True)
+        if span is not None and seconds > 1
+    ]
+    if len(rates) < _ENOUGH:
+        return spans
+    rate = median(rates)  # characters a second
+    changed = list(spans)
+    placed = [number for number, span in enumerate(spans) if span is not None]
+    for number, following in zip([None, *placed], [*placed, None], strict=True):
+        first = 0 if number is None else changed[number][1]  # type: ignore[index]
+        last = len(written) if following is None else changed[following][0]  # type: ignore[index]
+        if not 0 < last - first <= _MOST_MISSED:
+            continue
+        needed = len(_spoken(written, first, last)) / rate
+        fits = {}
+        for place in (number, following):
+            if place is not None:
+                left = speech_seconds[place] - len(" ".join(heard[place])) / rate
+                if left >= _LEAST_SECONDS and _FITTING[0] <= left / needed <= _FITTING[1]:
+                    fits[place] = abs(left - needed)
+        if fits:
+            best = min(fits, key=lambda place: (fits[place], place))
+            span = changed[best]
+            assert span is not None
+            changed[best] = (span[0], last) if best == number else (first, span[1])
+    return tuple(changed)
+
+
+def _spoken(written: Sequence[WrittenWord], first: int, last: int) -> str:
+    return " ".join(word for one in written[first:last] for word in one.spoken)
