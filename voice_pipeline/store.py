@@ -250,11 +250,14 @@ def read_json(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, linked: str | None = None) -> Iterator[Path]:
     """A temporary folder beside ``path`` that takes its place, whole, when the block succeeds.
 
     An existing folder is exchanged in one system call (renameat2), so that a reader sees the old folder or
     the new one, never a mixture; then the old one is removed.
+
+    ``linked`` names a subfolder that was filled by ``link_file``: its files are on the disk already, so that only the
+    folder itself is synced. A million of them take no memory.
     """
     with disk_errors(file=path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -262,18 +265,61 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(0o755)
-            for file in sorted(temporary.rglob("*")):
-                if file.is_file() and not file.is_symlink():
-                    file.chmod(0o644)
-                    _sync(file)
+            _sync_folder(temporary, None if linked is None else temporary / linked)
             if path.exists():
                 _exchange(temporary, path)
             else:
                 temporary.rename(path)
             _sync(path.parent)
         finally:
-            if temporary.exists():
-                shutil.rmtree(temporary, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _remove_folder(temporary)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Put a file that was written atomically at ``target`` too: a hard link, which costs no space.
+
+    Where the file system has no links, or no more of them, it is a synced copy. Raises OSError.
+    """
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        target.chmod(0o644)
+        _sync(target)
+
+
+def _sync_folder(folder: Path, linked: Path | None) -> None:
+    """Sync a folder's files and the folder, subfolders first."""
+    if folder != linked:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    _sync_folder(Path(entry.path), linked)
+                elif entry.is_file(follow_symlinks=False):
+                    Path(entry.path).chmod(0o644)
+                    _sync(Path(entry.path))
+    _sync(folder)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder of any size in flat memory; of a link, the link."""
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    while folder.is_dir():
+        removed = False
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    _remove_folder(Path(entry.path))
+                else:
+                    Path(entry.path).unlink()
+                removed = True
+        if not removed:
+            folder.rmdir()
 
 
 @contextlib.contextmanager
