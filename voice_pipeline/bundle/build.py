@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 VERSION = "1"
 STAGE = "voice_bundle"
 SAMPLE_TEXT = "This voice was made from the recordings of one speaker. It reads words, and numbers such as 42."
-# What torch and ONNX are compared on: a short sentence, and one with several clauses.
-COMPARED_TEXTS = ("Good morning.", SAMPLE_TEXT)
 WEIGHTS_FOLDER = "weights"
 WEIGHTS_SUFFIX = ".weights-manifest.json"
 _WEIGHTS_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
@@ -177,7 +175,7 @@ def run(
         frontend.save(folder / settings.frontend)
         for key, data in weights.items():
             write_bytes(folder / WEIGHTS_FOLDER / f"{key}{WEIGHTS_SUFFIX}", data)
-        sample = _speak_sample(folder)
+        sample = _speak_sample(folder, sample_texts(voice.language)[-1])
         manifest = BundleManifest(
             bundle_version="voice_bundle/1",
             voice_profile_id=name,
@@ -209,6 +207,13 @@ def run(
     return record
 
 
+def sample_texts(language: str) -> tuple[str, str]:
+    """What torch and ONNX are compared on: a short sentence, and one with several clauses, which the sample says."""
+    from voice_pipeline.text.spelling.samples import SAMPLES
+
+    return SAMPLES.get(language.partition("-")[0], ("Good morning.", SAMPLE_TEXT))
+
+
 def _finished(store: Store, voice: str, stage_identity: str) -> BundleRecord | None:
     """The record on disk, when it is of the same identity and every byte of its bundle is still there."""
     folder = store.bundle(voice)
@@ -232,7 +237,7 @@ def _export(
         hifigan=SourceModel(path=models.hifigan.resolve(), sha256=models.hifigan_sha256),
         output=folder,
         vocabulary_size=len(frontend.symbol_table),
-        sentences=tuple(Sentence(text=text, ids=tuple(frontend.encode(text))) for text in COMPARED_TEXTS),
+        sentences=tuple(Sentence(text=text, ids=tuple(frontend.encode(text))) for text in sample_texts(voice.language)),
         threads=threads,
     )
     report = run_export(spec, work / "export_spec.json", work / "export.log")
@@ -254,9 +259,9 @@ def _copy_models(models: TrainedModels, folder: Path, voice: str) -> None:
             raise VoiceFailure("bundle_invalid", "it changed while it was copied", voice=voice, file=source)
 
 
-def _speak_sample(folder: Path) -> Speech:
+def _speak_sample(folder: Path, text: str) -> Speech:
     """sample.wav, spoken by this very folder: what fails here would fail at the listener's."""
-    speech = Synthesizer.load(folder).speak(SAMPLE_TEXT)
+    speech = Synthesizer.load(folder).speak(text)
     write_wav(folder / "sample.wav", speech)
     return speech
 

@@ -46,6 +46,7 @@ from voice_pipeline.recordings.manifest import DatasetRecord, read_record
 from voice_pipeline.store import Store, atomic_folder, identity, read_json, sha256_file, write_json
 from voice_pipeline.voice import Voice
 
+ENGLISH = "en-US"
 STAGE = "voice_evaluation"
 VERSION = "1"
 MAX_VALIDATION_SENTENCES = 40  # enough for an error rate, and half a minute of listening
@@ -121,7 +122,7 @@ def run(
     require_valid(bundle_folder, voice=name)
     judged = content_digest(bundle_folder)
     dataset = _dataset(store, name)
-    sentences = sentences_of(store, name, dataset)
+    sentences = sentences_of(store, name, dataset, voice.language)
     listener = recognizer or WhisperRecognizer.load(language=voice.language, voice=name)
     stage_identity = identity(
         stage=STAGE,
@@ -150,15 +151,25 @@ def read_finished(store: Store, voice: str) -> EvaluationRecord | None:
         return None
 
 
-def sentences_of(store: Store, voice: str, dataset: DatasetRecord) -> list[Sentence]:
-    """What is to be spoken: validation utterances, then our own sentences. Raises ``verification_failed``."""
-    return [*_validation_sentences(store, voice, dataset), *test_sentences()]
+def sentences_of(store: Store, voice: str, dataset: DatasetRecord, language: str = ENGLISH) -> list[Sentence]:
+    """What is to be spoken: validation utterances, then our own sentences.
+
+    Raises VoiceFailure ``verification_failed``, or ``empty_dataset`` when there is neither.
+    """
+    found = [*_validation_sentences(store, voice, dataset), *test_sentences(language)]
+    if not found:
+        detail = f"no validation utterance, and no test sentences in {language}: there is nothing to speak"
+        raise VoiceFailure("empty_dataset", detail, voice=voice)
+    return found
 
 
-def test_sentences() -> tuple[Sentence, ...]:
-    """Our own sentences, which no sample recording holds."""
-    text = resources.files("voice_pipeline.evaluation").joinpath("test_sentences.txt").read_text(encoding="utf-8")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def test_sentences(language: str = ENGLISH) -> tuple[Sentence, ...]:
+    """Our own sentences, which no sample recording holds; () for a language in which we have none."""
+    ours = {"en": "", "es": ".es", "fr": ".fr", "it": ".it"}.get(language.partition("-")[0])
+    if ours is None:
+        return ()
+    file = resources.files("voice_pipeline.evaluation").joinpath(f"test_sentences{ours}.txt")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     return tuple(Sentence("test", f"{number:03d}", line) for number, line in enumerate(lines, start=1))
 
 

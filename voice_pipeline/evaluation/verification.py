@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from voice_pipeline.evaluation.format import Evaluation, Heard
 from voice_pipeline.evaluation.intelligibility import comparable, count_errors
-from voice_pipeline.evaluation.run import Frontend, Sentence, sentences_of
+from voice_pipeline.evaluation.run import ENGLISH, Frontend, Sentence, sentences_of
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.store import Store, inside, sha256_file
@@ -20,7 +20,9 @@ from voice_pipeline.store import Store, inside, sha256_file
 _SHOWN = 3  # faults of one kind
 
 
-def verify(evaluation: Evaluation, store: Store, dataset: DatasetRecord, frontend: Frontend) -> tuple[str, ...]:
+def verify(
+    evaluation: Evaluation, store: Store, dataset: DatasetRecord, frontend: Frontend, language: str = ENGLISH
+) -> tuple[str, ...]:
     """Every way in which ``evaluation`` contradicts itself, its dataset or its sounds; () when there is none."""
     found = list(evaluation.problems())
     if evaluation.dataset_sha256 != dataset.manifest_sha256:
@@ -28,7 +30,7 @@ def verify(evaluation: Evaluation, store: Store, dataset: DatasetRecord, fronten
     if evaluation.frontend != frontend.identity:
         found.append("it compared words with another text frontend")
     try:
-        expected = sentences_of(store, dataset.voice_profile_id, dataset)
+        expected = sentences_of(store, dataset.voice_profile_id, dataset, language)
     except (VoiceFailure, OSError, ValueError, KeyError, TypeError) as error:
         return (*found, f"its sentences cannot be found again: {error}")
     recorded = [sentence for sentence in expected if sentence.recording is not None]

@@ -242,7 +242,9 @@ def _evaluation(
         return EvaluationEvidence(None, None, record, (str(error),))
     if dataset is None or frontend is None:
         return EvaluationEvidence(evaluation, sha256, record, evaluation.problems())
-    return EvaluationEvidence(evaluation, sha256, record, verify(evaluation, store, dataset.record, frontend))
+    return EvaluationEvidence(
+        evaluation, sha256, record, verify(evaluation, store, dataset.record, frontend, frontend.language.code)
+    )
 
 
 def _sha256(store: Store, relative: str) -> str | None:
