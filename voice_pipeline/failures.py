@@ -91,6 +91,7 @@ def _reasons() -> Iterator[Reason]:
     yield Reason("phones_missing", data, "Record sentences with the missing phones; the dataset's page lists some.")
     yield Reason("config_invalid", data, "Correct the config file; the message names the file and the field.")
     yield Reason("source_changed", data, "Run audio_preflight again: the recordings changed after it.")
+    yield Reason("stage_missing", data, "Materialize the earlier step that the message names, then run again.")
     yield Reason("consent_missing", data, "Record the speaker's consent in the voice's config.")
     yield Reason("trainer_exit_nonzero", train, "Read the trainer's log, then train again; it resumes.")
     yield Reason("trainer_killed", train, "Train again; it resumes from its last checkpoint.")

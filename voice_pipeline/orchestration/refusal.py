@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import dagster as dg
 
 from voice_pipeline.failures import REASONS, ConfigError, VoiceFailure
+from voice_pipeline.store import Store
+
+Record = TypeVar("Record")
 
 REASON, DETAIL, FILE = "reason", "detail", "file"
 
@@ -46,6 +49,14 @@ def refuse(error: Exception, voice: str, *checks: str) -> Iterator[dg.AssetCheck
             metadata=metadata,
         )
     raise dg.Failure(description=str(failure), metadata=metadata, allow_retries=False) from error
+
+
+def stored(read: Callable[[Store, str], Record | None], store: Store, voice: str, stage: str) -> Record:
+    """The record that an earlier stage left. Raises VoiceFailure ``stage_missing`` where there is none."""
+    record = read(store, voice)
+    if record is None:
+        raise VoiceFailure("stage_missing", f"there is no record of {stage}; materialize it first", voice=voice)
+    return record
 
 
 def run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str | None, VoiceFailure | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def figures(record: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
         elif isinstance(value, Mapping) and value:
             shown[key] = dg.MetadataValue.json(dict(value))
     return shown
+
+
+def rows_of(values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Dataclasses as rows of a table."""
+    return [{field.name: getattr(value, field.name) for field in dataclasses.fields(value)} for value in values]
 
 
 def picture(title: str, png: bytes) -> dg.MetadataValue:
@@ -67,5 +73,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dg.Metad
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, value))
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text.replace("|", "\\|").replace("\n", " ")

@@ -6,11 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.orchestration.assets.recordings import dataset_manifest
 from voice_pipeline.orchestration.partitions import VOICES
 from voice_pipeline.orchestration.programs import run_program
-from voice_pipeline.orchestration.refusal import refuse
+from voice_pipeline.orchestration.refusal import refuse, stored
 from voice_pipeline.orchestration.shown import figures, picture, picture_of
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
 from voice_pipeline.recordings import manifest
@@ -124,7 +123,7 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
 
 
 def _dataset(store: Store, voice: str) -> manifest.DatasetRecord:
-    record = manifest.read_record(store, voice)
-    if record is None:
-        raise VoiceFailure("empty_dataset", "there is no dataset yet; materialize dataset_manifest first", voice=voice)
+    """The dataset, if it may be trained on: materialized alone, this step must refuse a dataset with blockers too."""
+    record = stored(manifest.read_record, store, voice, manifest.STAGE)
+    manifest.refuse_blocked(record)
     return record
