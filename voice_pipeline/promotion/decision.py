@@ -123,6 +123,8 @@ def _dataset(evidence: Evidence) -> Iterator[Blocker]:
         yield _mismatch("the dataset manifest is not the one that was recorded")
     if record.train_count < 1 or record.validation_count < 1:
         yield Blocker("empty_dataset", "the dataset has no utterance in one of its splits")
+    yield from evidence.dataset.blockers
+    yield from record.blockers
 
 
 def _training(evidence: Evidence) -> Iterator[Blocker]:

@@ -36,11 +36,13 @@ from voice_pipeline.failures import Blocker, ConfigError, VoiceFailure
 from voice_pipeline.licensing import gate
 from voice_pipeline.licensing.consent import consent_blockers
 from voice_pipeline.recordings import preflight
+from voice_pipeline.recordings.dataset.recount import recount
 from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.recordings.manifest import read_record as read_dataset_record
 from voice_pipeline.recordings.preflight import PreflightRecord
 from voice_pipeline.recordings.source import content_digest as source_digest
 from voice_pipeline.recordings.source import find_recordings
+from voice_pipeline.recordings.thresholds import DatasetGates, load_dataset_gates
 from voice_pipeline.status import TrainStatus, read_status
 from voice_pipeline.store import Store, canonical_json, identity, read_json, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
@@ -57,6 +59,7 @@ class DatasetEvidence:
 
     record: DatasetRecord
     manifest_sha256: str | None
+    blockers: tuple[Blocker, ...]  # of the verdicts, counted again from the manifest
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
     frontend = gate.installed_frontend(voice.language)
     licence = gate.judge(project, voice, store, bundle_folder)
     source_sha256, source_blocker = _source(project, voice)
-    dataset = _dataset(store, name)
+    dataset = _dataset(store, name, load_dataset_gates(project, voice), frontend)
     return Evidence(
         voice=voice,
         config_sha256=hashlib.sha256(canonical_json(voice.model_dump(mode="json"))).hexdigest(),
@@ -146,9 +149,15 @@ def _source(project: Path, voice: Voice) -> tuple[str | None, Blocker | None]:
         return None, Blocker(failure.reason, failure.detail)
 
 
-def _dataset(store: Store, voice: str) -> DatasetEvidence | None:
+def _dataset(store: Store, voice: str, limits: DatasetGates, frontend: TextFrontend | None) -> DatasetEvidence | None:
     record = read_dataset_record(store, voice)
-    return None if record is None else DatasetEvidence(record, _sha256(store, record.manifest))
+    if record is None:
+        return None
+    try:
+        found = recount(store.resolve(record.manifest), store.utterances(voice), store.root, limits, frontend).blockers
+    except ValueError as error:
+        found = (Blocker("verification_failed", f"the dataset manifest is no file of the store: {error}"),)
+    return DatasetEvidence(record, _sha256(store, record.manifest), found)
 
 
 def _training(

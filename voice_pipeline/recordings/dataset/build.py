@@ -23,7 +23,13 @@ from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recordings.cleaning.fingerprint import NEAR_BELOW
 from voice_pipeline.recordings.dataset import export, page
 from voice_pipeline.recordings.dataset.coverage import Frontend, Sounds
-from voice_pipeline.recordings.dataset.duplicates import leaks, near_groups, reject_duplicates, reject_near_duplicates
+from voice_pipeline.recordings.dataset.duplicates import (
+    find_near,
+    leaks,
+    near_groups,
+    reject_duplicates,
+    reject_near_duplicates,
+)
 from voice_pipeline.recordings.dataset.gather import Inputs, gather
 from voice_pipeline.recordings.dataset.index import RowIndex
 from voice_pipeline.recordings.dataset.links import all_match, link_clips
@@ -103,7 +109,8 @@ def run(
         gather(index, Inputs(name, store, preflight.source), review, gates, frontend.normalise, progress)
         _check_review(index, review, review_path(project, name))
         reject_duplicates(index, review, review_path(project, name))
-        reject_near_duplicates(index, review, store.root)
+        find_near(index, store.root)
+        reject_near_duplicates(index, review)
         _split(index, voice, preflight)
         base = store.dataset(name)
         index.execute(
@@ -143,7 +150,8 @@ def figures_of(index: RowIndex, sounds: Sounds) -> DatasetFigures:
     seconds = index.one("SELECT TOTAL(duration) FROM row WHERE kept = 1")
     return DatasetFigures(
         kept=index.one("SELECT COUNT(*) FROM row WHERE kept = 1"),
-        rejected=index.one("SELECT COUNT(*) FROM row WHERE kept = 0"),
+        rejected=index.one("SELECT COUNT(*) FROM row WHERE kept = 0 AND kind <> 'text'"),
+        texts_without_audio=index.one("SELECT COUNT(*) FROM row WHERE kind = 'text'"),
         minutes=round(seconds / 60, 6),
         phone_coverage=round(sounds.coverage, 6),
         missing_phones=sounds.missing,
@@ -168,9 +176,11 @@ def _check_review(index: RowIndex, review: Review, path: Path) -> None:
     from voice_pipeline.failures import ConfigError
 
     for identifier in review.ids:
-        row = index.segment(identifier)
+        row = index.utterance(identifier)
         if row is None:
-            known = (str(one) for (one,) in index.query("SELECT utterance_id FROM row WHERE segment = 1 ORDER BY 1"))
+            known = (
+                str(one) for (one,) in index.query("SELECT utterance_id FROM row WHERE kind = 'utterance' ORDER BY 1")
+            )
             raise unknown_id(path, identifier, known)
         if identifier in review.keep and row.reasons:
             raise ConfigError(
@@ -256,7 +266,7 @@ def _record(
         count=figures.kept,
         train_count=figures.kept - held_out,
         validation_count=held_out,
-        rejected_count=figures.rejected,
+        rejected_count=figures.rejected + figures.texts_without_audio,
         rejected_reasons=dict(sorted(reasons.items())),
         duration_seconds=_seconds(index, "kept = 1"),
         validation_seconds=_seconds(index, "split = 'validation'"),

@@ -35,7 +35,7 @@ def judge(row: Row, gates: DatasetGates) -> tuple[Reason, ...]:
         found.append(Reason(row.audio_problem, row.audio_detail or "it cannot be used"))
     if row.text_problem:
         found.append(Reason(row.text_problem, row.text_detail or "its text cannot be used"))
-    if not row.segment or row.audio_problem:
+    if row.kind != "utterance" or row.audio_problem:
         return tuple(found)
     if not row.wav or row.duration is None:
         return (*found, Reason("audio_undecodable", "no clip could be made of it"))

@@ -1,7 +1,7 @@
 """The same sound twice: by content, and by fingerprint.
 
     reject_duplicates(index, review)       # the same bytes: one stays
-    reject_near_duplicates(index, review)  # the same take in another file, level or coding: the best stays
+    find_near(index, folder); reject_near_duplicates(index, review)     # the same take in another file: the best stays
     leaks(index)                           # pairs of one sound on both sides of the split: there must be none
 
 By content, the first by utterance id stays (where a recogniser listened, the one whose text fits best). By
@@ -70,11 +70,8 @@ def _others(index: RowIndex, best: Row) -> Iterator[Row]:
         after = page[-1].utterance_id
 
 
-def reject_near_duplicates(index: RowIndex, review: Review, folder: Path) -> int:
-    """Reject what is near a better one that is kept; how many. A person's ``keep`` stands, and is noted.
-
-    The better is decided first: in the order of falling SNR each one stays unless it is near one that stayed.
-    """
+def find_near(index: RowIndex, folder: Path) -> None:
+    """Find every pair of kept rows that are near; ``folder`` is for what does not fit in memory."""
     index.execute(
         "CREATE TABLE candidate (rank INTEGER PRIMARY KEY, utterance_id TEXT, fingerprint TEXT, gone INTEGER)"
     )
@@ -83,12 +80,19 @@ def reject_near_duplicates(index: RowIndex, review: Review, folder: Path) -> int
         "WHERE kept = 1 AND fingerprint <> '' ORDER BY snr_db IS NULL, snr_db DESC, utterance_id"
     )
     _find_pairs(index, folder)
+
+
+def reject_near_duplicates(index: RowIndex, review: Review) -> int:
+    """Reject what ``find_near`` found near a better one that is kept; how many. A person's ``keep`` stands.
+
+    The better is decided first: in the order of falling SNR each one stays unless it is near one that stayed.
+    """
     count = 0
     pairs = index.query("SELECT worse, better FROM near ORDER BY worse, better")
     for worse, better in pairs:
         if index.one("SELECT gone FROM candidate WHERE rank = ?", better):
             continue
-        row = index.segment(_id(index, worse))
+        row = index.utterance(_id(index, worse))
         kept = _id(index, better)
         assert row is not None
         if any(reason.code == "near_duplicate" for reason in (*row.reasons, *row.overruled)):
@@ -133,7 +137,8 @@ def leaks(index: RowIndex) -> Iterator[tuple[str, str]]:
     yield from index.query(same)
     for one, other in _kept_pairs(index):
         sides = [
-            index.one("SELECT split FROM row WHERE segment = 1 AND utterance_id = ?", each) for each in (one, other)
+            index.one("SELECT split FROM row WHERE kind = 'utterance' AND utterance_id = ?", each)
+            for each in (one, other)
         ]
         if sides[0] != sides[1]:
             yield one, other

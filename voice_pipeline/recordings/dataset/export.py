@@ -119,6 +119,7 @@ _MORE_STRINGS = ("text_as_given", "review", "reason", "detail", "target", "sha25
 _MORE_FIGURES = ("start", "end", "speech_seconds", "gain_db")
 PARQUET_COLUMNS: tuple[tuple[str, str], ...] = (
     ("utterance_id", "string"),
+    ("kind", "string"),
     ("kept", "bool"),
     *((name, "string") for name in _STRINGS[1:]),
     *((name, "string") for name in _MORE_STRINGS),

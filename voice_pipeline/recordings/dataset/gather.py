@@ -69,7 +69,8 @@ def gather(
     """Fill ``index``. Raises VoiceFailure ``table_damaged``, ``disk_full``; ``normalise`` raises TextError."""
     try:
         index.add(_segments(inputs, review, gates, normalise, progress))
-        index.add(_unused(inputs))
+        index.finish_utterances()
+        index.add(_unused(index, inputs))
     except DuplicateIdError as error:
         path = inputs.store.segments(inputs.voice)
         raise VoiceFailure("table_damaged", f"{error} is there twice", voice=inputs.voice, file=path) from error
@@ -84,7 +85,7 @@ def judged(row: Row, review: Review, gates: DatasetGates) -> Row:
 def reviewed(row: Row, reasons: tuple[Reason, ...], review: Review) -> Row:
     """``row`` with ``reasons``, of which a person's word overrules those that are a matter of judgement."""
     identifier = row.utterance_id
-    if not row.segment:
+    if row.kind != "utterance":
         return dataclasses.replace(row, reasons=reasons, kept=False)
     if identifier in review.reject:
         why = review.reject[identifier]
@@ -203,21 +204,25 @@ def corrected(text: UtteranceText, words: str, normalise: Normalise) -> Utteranc
     return UtteranceText(text.utterance_id, "given", words, words, normalized, hypothesis=text.hypothesis, cer=cer)
 
 
-def _unused(inputs: Inputs) -> Iterator[Row]:
-    """What of the source is no segment: files that cannot be used, and texts without audio."""
+def _unused(index: RowIndex, inputs: Inputs) -> Iterator[Row]:
+    """What of the source is no utterance: files without any, and texts without audio."""
     store, name = inputs.store, inputs.voice
     number = 0
     for file in _read(store.audio_files(name), AudioFile, name):
-        if file.problem is None:
+        source = inputs.shown(file.name)
+        if index.has_source(source):
             continue
+        reason = Reason("silent", "nobody speaks in it")
+        if file.problem is not None:
+            reason = Reason(file.problem, file.detail or "it cannot be used")
         number += 1
         yield Row(
             utterance_id=PurePosixPath(file.name).stem,
-            source=inputs.shown(file.name),
+            source=source,
             number=number,
-            segment=False,
+            kind="file",
             kept=False,
-            reasons=(Reason(file.problem, file.detail or "it cannot be used"),),
+            reasons=(reason,),
             source_sha256=file.sha256,
             bytes=file.bytes,
         )
@@ -230,7 +235,7 @@ def _unused(inputs: Inputs) -> Iterator[Row]:
             utterance_id=one.utterance_id,
             source=one.source,
             number=number,
-            segment=False,
+            kind="text",
             kept=False,
             reasons=(Reason(one.reason, one.detail),),
         )

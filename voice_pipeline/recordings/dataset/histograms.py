@@ -52,7 +52,7 @@ def histograms(index: RowIndex, gates: DatasetGates) -> list[Picture]:
     counts = [([0] * _BINS, [0] * _BINS) for _ in _AXES]
     unmeasured = [0] * len(_AXES)
     figures = ", ".join(axis.figure for axis in _AXES)
-    for kept, *values in index.query(f"SELECT kept, {figures} FROM row WHERE segment = 1"):
+    for kept, *values in index.query(f"SELECT kept, {figures} FROM row WHERE kind = 'utterance'"):
         for place, (axis, value) in enumerate(zip(_AXES, values, strict=True)):
             if value is None:
                 unmeasured[place] += 1

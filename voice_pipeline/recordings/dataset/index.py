@@ -26,7 +26,7 @@ _BATCH = 1_000
 
 
 class DuplicateIdError(ValueError):
-    """Two segments have the same utterance id; the message names it."""
+    """Two utterances have the same id; the message names it."""
 
 
 class RowIndex:
@@ -41,7 +41,7 @@ class RowIndex:
         connection = unnamed_database(folder)
         columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
         connection.execute(f"CREATE TABLE row ({columns})")
-        connection.execute("CREATE UNIQUE INDEX segment_id ON row (utterance_id) WHERE segment = 1")
+        connection.execute("CREATE UNIQUE INDEX segment_id ON row (utterance_id) WHERE kind = 'utterance'")
         return cls(connection)
 
     def add(self, rows: Iterable[Row]) -> int:
@@ -57,9 +57,18 @@ class RowIndex:
                 count += 1
         return count
 
+    def finish_utterances(self) -> None:
+        """Make the index that ``has_source`` needs."""
+        self.execute("CREATE INDEX by_source ON row (source) WHERE kind = 'utterance'")
+
+    def has_source(self, source: str) -> bool:
+        """Whether some utterance is of that source."""
+        return self.one("SELECT 1 FROM row WHERE kind = 'utterance' AND source = ? LIMIT 1", source) is not None
+
     def finish_adding(self) -> None:
         """Make the indices that ``rows`` and the search for duplicates need."""
         with database_errors():
+            self.connection.execute("DROP INDEX IF EXISTS by_source")
             self.connection.execute("CREATE INDEX by_id ON row (utterance_id, source, number)")
             self.connection.execute("CREATE INDEX by_sound ON row (sha256) WHERE sha256 <> ''")
 
@@ -81,15 +90,15 @@ class RowIndex:
             found = self.connection.execute(statement, values).fetchone()
         return None if found is None else found[0]
 
-    def segment(self, utterance_id: str) -> Row | None:
-        """The segment of that id."""
-        return next(self.rows("segment = 1 AND utterance_id = ?", utterance_id), None)
+    def utterance(self, utterance_id: str) -> Row | None:
+        """The utterance of that id."""
+        return next(self.rows("kind = 'utterance' AND utterance_id = ?", utterance_id), None)
 
     def decide(self, row: Row, *, reasons: tuple[Reason, ...], overruled: tuple[Reason, ...] | None = None) -> None:
-        """Replace the reasons of a segment; it is kept when there is none."""
+        """Replace the reasons of an utterance; it is kept when there is none."""
         overruled = row.overruled if overruled is None else overruled
         self.execute(
-            "UPDATE row SET reasons = ?, overruled = ?, kept = ? WHERE segment = 1 AND utterance_id = ?",
+            "UPDATE row SET reasons = ?, overruled = ?, kept = ? WHERE kind = 'utterance' AND utterance_id = ?",
             reasons_json(reasons), reasons_json(overruled), int(not reasons), row.utterance_id,
         )  # fmt: skip
 

@@ -73,7 +73,7 @@ class Page:
             pictures=histograms(index, self.gates),
             reasons=sorted(counted.items(), key=lambda one: (-one[1], one[0])),
             rejected=rejected,
-            rejected_more=self.figures.rejected - len(rejected),
+            rejected_more=self.figures.rejected + self.figures.texts_without_audio - len(rejected),
             overruled=list(
                 index.rows("review <> '' OR text_as_given IS NOT NULL", order=f"utterance_id LIMIT {_REVIEWED}")
             ),

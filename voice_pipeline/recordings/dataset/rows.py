@@ -46,7 +46,7 @@ class Row:
     utterance_id: str
     source: str  # as the manifest shows it
     number: int = 0  # of the row, as the tables had it
-    segment: bool = True  # False: a file that is no recording, or a text without audio
+    kind: str = "utterance"  # or file: one without any; or text: one without audio
     kept: bool = True
     split: str = ""  # of kept rows: train or validation
     reasons: tuple[Reason, ...] = ()
@@ -120,6 +120,7 @@ class Row:
     def rejection(self) -> dict[str, Any]:
         """A rejected row as the manifest lists it."""
         return {
+            "kind": self.kind,
             "utterance_id": self.utterance_id,
             "source": self.source,
             "start": self.start,
@@ -153,7 +154,7 @@ class Row:
 
 _TYPES = {"str": "TEXT", "int": "INTEGER", "bool": "INTEGER", "float": "REAL"}
 _JSON = ("reasons", "overruled")
-_FLAGS = ("segment", "kept")
+_FLAGS = ("kept",)
 
 
 def _sql_type(name: str, annotation: str) -> str:

@@ -183,7 +183,8 @@ def _validate(stream: Any, problems: _Problems, store: Store | None) -> None:
         connection.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         for kind, value in _parts(events(stream)):
             if kind != "entries":
-                top[kind] = value
+                if kind != "rejected":
+                    top[kind] = value
                 continue
             count += 1
             for problem in _entry_problems(value, store):
@@ -208,8 +209,17 @@ def _validate(stream: Any, problems: _Problems, store: Store | None) -> None:
         problems.add("has no entry; at least one is needed")
 
 
+def manifest_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """("entries", object) and ("rejected", object) for each row of a manifest, as they stand in it.
+
+    Raises OSError, and ValueError for what is not JSON.
+    """
+    with path.open("rb") as stream:
+        yield from (part for part in _parts(events(stream)) if part[0] in ("entries", "rejected"))
+
+
 def _parts(found: Iterator[tuple[str, str, Any]]) -> Iterator[tuple[str, Any]]:
-    """("entries", one entry) for each entry, (key, value) for simple values at the top; the rest is passed over."""
+    """("entries" or "rejected", one row) for each row, (key, value) for simple values at the top; not the rest."""
     from ijson.common import ObjectBuilder
 
     builder: Any = None
@@ -219,7 +229,7 @@ def _parts(found: Iterator[tuple[str, str, Any]]) -> Iterator[tuple[str, Any]]:
             yield "is_object", True
         elif prefix == "entries" and event == "start_array":
             yield "has_entries", True
-        elif prefix == "entries.item" or builder is not None:
+        elif prefix in ("entries.item", "rejected.item") or builder is not None:
             builder = builder or ObjectBuilder()
             builder.event(event, value)
             values += 1
@@ -227,7 +237,7 @@ def _parts(found: Iterator[tuple[str, str, Any]]) -> Iterator[tuple[str, Any]]:
                 raise _Malformed(f"holds an entry of more than {MAX_ENTRY_VALUES} values")
             depth += (event in ("start_map", "start_array")) - (event in ("end_map", "end_array"))
             if depth == 0:
-                yield "entries", builder.value
+                yield prefix.partition(".")[0], builder.value
                 builder, values = None, 0
         elif prefix in ("schema", "mode", "count") and event not in (
             "start_map",

@@ -22,7 +22,8 @@ class DatasetFigures:
     """What the verdicts look at."""
 
     kept: int
-    rejected: int
+    rejected: int  # utterances and files; a text without audio is listed, but was never an utterance
+    texts_without_audio: int
     minutes: float  # of kept utterances
     phone_coverage: float  # of the training split, 0 to 1
     missing_phones: tuple[str, ...]
