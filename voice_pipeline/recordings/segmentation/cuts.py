@@ -90,7 +90,7 @@ def start_after(pause: Pause, margin: float) -> float:
 
 def end_before(pause: Pause, margin: float) -> float:
     """Where an utterance ends whose last speech is before ``pause``; seconds, to the millisecond."""
-    return max(min(round(pause.border, 3), round(pause.start + margin, 3)), pause.start)
+    return max(min(round(pause.border, 3), round(pause.start + margin, 3), pause.end), pause.start)
 
 
 def _best_borders(

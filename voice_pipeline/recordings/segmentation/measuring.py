@@ -104,6 +104,8 @@ class MeasuredActivity:
             for piece, done, data in in_processes(_work, jobs, seconds=missing, initializer=_load):
                 if done is not None:
                     self._cache.put(self._key(piece, done), data)
+                    if piece.parts > 1:
+                        self._cache.commit()  # five minutes of audio are worth a write
                     if progress is not None:
                         progress(_seconds(piece, done))
             self._cache.commit()
@@ -139,7 +141,8 @@ class MeasuredActivity:
     def _key(self, piece: Piece, part: int) -> str:
         return identity(
             kind=KIND, version=activity.VERSION, detector=self._detector.identity, sha256=piece.file.sha256,
-            decoded=piece.file.decoded, channel=self._channel, part=part,
+            decoded=piece.file.decoded, channel=self._channel, part=part, seconds=activity.PART_SECONDS,
+            running_start=activity.RUNNING_START_SECONDS,
         )  # fmt: skip
 
 

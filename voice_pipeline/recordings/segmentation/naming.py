@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
-from pathlib import PurePosixPath
 
-from voice_pipeline.recordings.transcripts import safe_id
+from voice_pipeline.recordings.transcripts.files import safe_id, without_suffix
 
 _LONGEST_STEM = 80  # characters; ``safe_id`` allows 100, and the start in ms is added
 
@@ -16,7 +15,7 @@ class Names:
     """Gives out ids. ``files`` are the names of all files: two that differ in their suffix only keep it."""
 
     def __init__(self, files: Iterable[str]) -> None:
-        stems = Counter(_without_suffix(name) for name in files)
+        stems = Counter(without_suffix(name) for name in files)
         self._ambiguous = {stem for stem, count in stems.items() if count > 1}
         self._used = set[str]()
 
@@ -26,7 +25,7 @@ class Names:
 
     def made(self, file: str, start: float | None) -> str:
         """An id for a stretch of ``file`` from ``start`` seconds on; None for all of it."""
-        stem = _without_suffix(file)
+        stem = without_suffix(file)
         stem = safe_id(file if stem in self._ambiguous else stem)
         if len(stem) > _LONGEST_STEM:
             stem = f"{stem[: _LONGEST_STEM - 13]}_{sha256(file.encode()).hexdigest()[:12]}"
@@ -41,8 +40,3 @@ class Names:
             found = f"{identifier}_{digest[:12]}"
         self._used.add(found)
         return found
-
-
-def _without_suffix(name: str) -> str:
-    """``a/b.flac`` is ``a/b``; a row of a parquet file, ``a/b.parquet#7``, is itself."""
-    return str(PurePosixPath(name).with_suffix("")) if "#" not in name else name

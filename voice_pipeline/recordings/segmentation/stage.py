@@ -29,7 +29,7 @@ from voice_pipeline.recordings.segmentation.measuring import MeasuredActivity, P
 from voice_pipeline.recordings.segmentation.naming import Names
 from voice_pipeline.recordings.segmentation.speech import DEFAULT_SPEECH, pauses_between, speech_intervals
 from voice_pipeline.recordings.source import OnProgress, Recordings, find_recordings, read_from
-from voice_pipeline.recordings.tables import AudioFile, Segment, read_rows, write_rows
+from voice_pipeline.recordings.tables import AudioFile, Segment, TableError, read_rows, write_rows
 from voice_pipeline.recordings.transcripts import Cue, SourceText, read_source_text
 from voice_pipeline.store import Store, canonical_json, identity, read_json, sha256_file, write_bytes, write_json
 from voice_pipeline.voice import Voice
@@ -87,7 +87,7 @@ def run(
     name = voice.voice_profile_id
     detector = VoiceActivity.load(voice=name)
     recordings = find_recordings(project, voice)
-    files = tuple(file for file in read_rows(store.audio_files(name), AudioFile) if file.problem is None)
+    files = _usable_files(store, name, preflight)
     text = read_source_text(project, voice, recordings, files)
     key = identity(
         stage=STAGE, version=VERSION, upstream=preflight.identity, kind=preflight.kind, text=_text_digest(text),
@@ -129,6 +129,17 @@ def read_record(store: Store, voice: str) -> SegmentsRecord | None:
         return SegmentsRecord.model_validate(read_json(store.record(voice, STAGE)))
     except (OSError, ValueError, ValidationError):
         return None
+
+
+def _usable_files(store: Store, voice: str, preflight: PreflightRecord) -> tuple[AudioFile, ...]:
+    table = store.audio_files(voice)
+    try:
+        if sha256_file(table) != preflight.files_sha256:
+            raise VoiceFailure("source_changed", "is not the table that audio_preflight wrote", voice=voice, file=table)
+        return tuple(file for file in read_rows(table, AudioFile) if file.problem is None)
+    except (OSError, TableError) as error:
+        detail = f"the table of audio_preflight cannot be read: {error}"
+        raise VoiceFailure("source_changed", detail, voice=voice, file=table) from error
 
 
 def _segments(
