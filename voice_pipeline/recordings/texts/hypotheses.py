@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -164,16 +164,8 @@ def read_piece(
     except (soundfile.SoundFileError, OSError) as error:
         detail = f"cannot be decoded between {first:.1f} and {last:.1f} s: {error}"
         raise VoiceFailure("audio_undecodable", detail, file=piece.shown) from error
-    return _one_channel(samples, channel, piece), rate
-
-
-def _one_channel(samples: Any, channel: Channel, piece: Piece) -> Samples:
-    if channel == "mix":
-        return np.asarray(samples.mean(axis=1), np.float32)
-    if channel >= samples.shape[1]:
-        detail = f"has no channel {channel}: it has {samples.shape[1]}, counted from 0; correct source.channel"
-        raise VoiceFailure("config_invalid", detail, file=piece.shown)
-    return np.ascontiguousarray(samples[:, channel])
+    mono = samples.mean(axis=1) if channel == "mix" else samples[:, channel]  # preflight knows that there is one
+    return np.ascontiguousarray(mono, np.float32), rate
 
 
 # -- in other processes ----------------------------------------------------------------------------
