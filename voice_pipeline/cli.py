@@ -62,6 +62,79 @@ def demo(store: StoreOption = None) -> int:
     return run_demo(_project(), _store(store), defs.resolve_job_def("tts_prod_train_nemo"))
 
 
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A recording, a folder of recordings or clips, or a corpus.")],
+    voice: Annotated[str, typer.Option("--voice", help="The new voice's id: a-z, 0-9, _ and -.")],
+    language: Annotated[str, typer.Option(help="The language that is spoken, such as en-US.")] = "en-US",
+    speaker: Annotated[str | None, typer.Option(help="The speaker's name or pseudonym.")] = None,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="A program speaks, not a person.")] = False,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="Of the recordings: an SPDX id or LicenseRef-….")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="How to train: a file in configs/recipes/.")] = "cpu_small",
+    kind: Annotated[str | None, typer.Option(help="recording, clips or parquet. [default: detected]")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="How the text is written, such as ljspeech or srt. [default: detected]")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the config of a voice that is there.")
+    ] = False,
+) -> int:
+    """Describe recordings as a new voice: write its config from what is found, and say what was assumed."""
+    from voice_pipeline.recordings.importing import import_source
+
+    imported = import_source(
+        _project(), source, voice, language=language, speaker=speaker, synthetic=synthetic, license=licence,
+        recipe=recipe, kind=kind, text=text, overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(str(imported.path))
+    for assumption in imported.assumptions:
+        typer.echo(f"- {assumption}")
+    typer.echo(f"Next: voice-pipeline dataset {voice}")
+    return 0
+
+
+@app.command()
+def dataset(
+    voice: VoiceArgument,
+    store: StoreOption = None,
+    kept: Annotated[bool, typer.Option("--kept", help="List kept utterances only.")] = False,
+    rejected: Annotated[bool, typer.Option("--rejected", help="List rejected utterances only.")] = False,
+    limit: Annotated[int, typer.Option(help="How many of each to list; 0 lists all.", min=0)] = 10,
+    as_json: JsonOption = False,
+    last: Annotated[bool, typer.Option("--last", help="Show the last dataset as it is; prepare nothing.")] = False,
+) -> int:
+    """Prepare a voice's dataset and list which utterances are kept, which are rejected, and why."""
+    from voice_pipeline.recordings.dataset.summary import is_about_dataset, summary_json, summary_text
+    from voice_pipeline.voice import load_voice_by_id
+
+    if kept and rejected:
+        raise ConfigError("--kept and --rejected exclude each other; without both, both are listed")
+    project, opened = _project(), _store(store)
+    configured = load_voice_by_id(project, voice)
+    code = 0
+    if not last:
+        from rich.console import Console
+
+        from voice_pipeline.definitions import defs
+        from voice_pipeline.orchestration.terminal import run_job
+
+        console = Console(stderr=as_json)
+        outcome = run_job(project, opened, configured, job=defs.resolve_job_def("dataset"), console=console)
+        code = outcome.exit_code
+        if outcome.failure is not None:
+            _say(f"{outcome.failure}\nNext: {outcome.failure.next_unblock_action}", code)
+            if not is_about_dataset(opened, outcome.failure):
+                return code  # what is there is of an earlier run, and says nothing about these recordings
+    shown = {"kept": not rejected, "rejected": not kept, "limit": limit or None}
+    if as_json:
+        typer.echo(json.dumps(summary_json(opened, voice, **shown), indent=2, sort_keys=True))
+    else:
+        typer.echo(summary_text(opened, voice, **shown))
+    return code
+
+
 @app.command()
 def train(voice: VoiceArgument, store: StoreOption = None) -> int:
     """Run the whole job for one voice: recordings in, a promoted voice or a reasoned NO-GO out."""

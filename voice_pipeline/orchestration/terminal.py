@@ -64,7 +64,7 @@ def run_job(project: Path, store: Store, voice: Voice, *, job: dg.JobDefinition,
     log_path = store.voice_artifacts(voice.voice_profile_id) / "logs" / f"{run_id}.log"
     with open_instance(project, store) as instance:
         register_voices(instance, project)
-        with _quiet_streams(log_path) as terminal:
+        with _quiet_streams(log_path, console) as terminal:
             screen = Console(file=terminal, force_terminal=console.is_terminal or None, width=console.width)
             with _Display(screen, instance, store, voice, run_id, job.name):
                 job.execute_in_process(
@@ -84,13 +84,14 @@ def run_job(project: Path, store: Store, voice: Voice, *, job: dg.JobDefinition,
 
 
 @contextlib.contextmanager
-def _quiet_streams(log_path: Path) -> Iterator[Any]:
-    """Send everything that the run prints to a log file; yields a stream that still reaches the terminal."""
+def _quiet_streams(log_path: Path, console: Console) -> Iterator[Any]:
+    """Send everything that the run prints to a log file; yields a stream that still reaches the console's."""
+    shown_on = 2 if console.stderr else 1
     log_path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
-    with log_path.open("ab") as log, os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal:
+    with log_path.open("ab") as log, os.fdopen(os.dup(shown_on), "w", encoding="utf-8") as terminal:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
