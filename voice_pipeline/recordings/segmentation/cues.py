@@ -36,7 +36,7 @@ class CueSettings:
 
     min_seconds: float = 1.0
     max_seconds: float = 15.0
-    moved: float = 0.3  # the most by which a border moves into speech's way
+    moved: float = 0.3  # as far as the nearest silence may be; in it, the border goes on by no more than the margin
     joined_over: float = 1.0  # the longest silence that a short cue is joined across
     margin: float = 0.15  # of silence that an utterance keeps at each end
 
@@ -68,7 +68,7 @@ def cut_at_cues(
     spans = _joined(_inside(cues, seconds), settings)
     found = list[Interval]()
     for index, span in enumerate(spans):
-        start = min(_moved(span.start, start_after, pauses, settings), span.first_middle)
+        start = min(_moved(span.start, start_after, pauses, settings), (span.start + span.first_middle) / 2)
         end = max(_moved(span.end, end_before, pauses, settings), (span.last_middle + span.end) / 2)
         if found and start < found[-1][1]:
             start = _border(spans[index - 1], span, pauses)
@@ -105,7 +105,10 @@ def _joined(spans: list[_Span], settings: CueSettings) -> list[_Span]:
         if joined:
             last = joined[-1]
             both = _Span(
-                last.start, max(last.end, span.end), last.first_middle, max(last.last_middle, span.last_middle)
+                last.start,
+                max(last.end, span.end),
+                min(last.first_middle, span.first_middle),
+                max(last.last_middle, span.last_middle),
             )
             overlap = span.first_middle < last.end
             short = min(last.end - last.start, span.end - span.start) < settings.min_seconds
@@ -132,7 +135,8 @@ def _moved(
     pause, distance = _nearest(time, pauses)
     if distance > settings.moved:
         return time
-    return min(max(edge(pause, settings.margin), time - settings.moved), time + settings.moved)
+    farthest = settings.moved + settings.margin
+    return min(max(edge(pause, settings.margin), time - farthest), time + farthest)
 
 
 def _border(before: _Span, after: _Span, pauses: tuple[Pause, ...]) -> float:
