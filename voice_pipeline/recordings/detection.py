@@ -40,6 +40,17 @@ class Detected:
     because: tuple[str, ...]
 
 
+class _Because:
+    """Collects sentences. Names of files are somebody's: a line stays one line."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        readable = sentence.encode("utf-8", "backslashreplace").decode()
+        self.said.append("".join(letter if letter.isprintable() else "?" for letter in readable))
+
+
 def detect(
     root: Path,
     audio: Sequence[Path],
@@ -54,36 +65,36 @@ def detect(
     ``others`` are the names of the files that are no audio, relative to ``root``; of a single recording, those that
     share its stem.
     """
-    because: list[str] = []
+    because = _Because()
     tables = [path for path in audio if path.suffix.lower() == ".parquet"]
     if kind == "parquet" or (kind is None and tables):
         if kind is None:
-            because.append(f"it holds a Parquet table ({tables[0].name}): its rows are the clips")
-        return Detected("parquet", text or "column", tuple(because))
+            because.say(f"it holds a Parquet table ({tables[0].name}): its rows are the clips")
+        return Detected("parquet", text or "column", tuple(because.said))
     if text is None:
         text = _text_kind(root, audio, others, text_path, because)
     if kind is None:
         kind = _kind(root, audio, text, because)
-    return Detected(kind, text, tuple(because))
+    return Detected(kind, text, tuple(because.said))
 
 
-def _kind(root: Path, audio: Sequence[Path], text: TextKind, because: list[str]) -> Kind:
+def _kind(root: Path, audio: Sequence[Path], text: TextKind, because: _Because) -> Kind:
     if not root.is_dir():
-        because.append("it is one file: a recording that is cut into utterances")
+        because.say("it is one file: a recording that is cut into utterances")
         return "recording"
     if text in _CLIPS_ONLY:
-        because.append("its text is given clip by clip: one utterance each")
+        because.say("its text is given clip by clip: one utterance each")
         return "clips"
     if text in _LONG_ONLY:
-        because.append("its text has times: recordings that are cut into utterances")
+        because.say("its text has times: recordings that are cut into utterances")
         return "recording"
     if text == "kaldi":
         segments = (root / "segments").exists()
-        because.append("its Kaldi folder " + ("has segments" if segments else "has one text a recording: clips"))
+        because.say("its Kaldi folder " + ("has segments" if segments else "has one text a recording: clips"))
         return "recording" if segments else "clips"
     seconds = _typical_seconds(audio)
     clips = seconds <= CLIP_SECONDS
-    because.append(
+    because.say(
         f"half of its files last up to {seconds:.1f} s: "
         + ("clips, one utterance each" if clips else "recordings that are cut into utterances")
     )
@@ -91,22 +102,22 @@ def _kind(root: Path, audio: Sequence[Path], text: TextKind, because: list[str])
 
 
 def _text_kind(
-    root: Path, audio: Sequence[Path], others: Sequence[str], text_path: Path | None, because: list[str]
+    root: Path, audio: Sequence[Path], others: Sequence[str], text_path: Path | None, because: _Because
 ) -> TextKind:
     if text_path is not None:
         found = _kind_of_text_path(text_path, audio)
-        because.append(f"its text, {text_path.name}, is read as {found}" if found != "none" else "no text was found")
+        because.say(f"its text, {text_path.name}, is read as {found}" if found != "none" else "no text was found")
         return found
     if not root.is_dir():
         by_suffix = {Path(name).suffix.lower(): name for name in others}
         for suffix, one in (*_OF_RECORDINGS.items(), (".txt", "txt")):
             if suffix in by_suffix:
-                because.append(f"its text stands beside it, in {by_suffix[suffix]}")
+                because.say(f"its text stands beside it, in {by_suffix[suffix]}")
                 return one
-        because.append("there is no text beside it: a recogniser writes it")
+        because.say("there is no text beside it: a recogniser writes it")
         return "none"
     for name, one in _tables(root, others):
-        because.append(f"its text is in {name} ({one})")
+        because.say(f"its text is in {name} ({one})")
         return one
     stems = {PurePosixPath(path.relative_to(root).as_posix()).with_suffix("").as_posix() for path in audio}
     beside = Counter(
@@ -114,13 +125,13 @@ def _text_kind(
     )
     for suffix, one in (*_OF_RECORDINGS.items(), *_OF_CLIPS_BESIDE.items()):
         if beside[suffix]:
-            because.append(f"{beside[suffix]} of its {len(audio)} audio files have a {suffix} beside them")
+            because.say(f"{beside[suffix]} of its {len(audio)} audio files have a {suffix} beside them")
             return one
     texts = [name for name in others if "/" not in name and name.lower().endswith(".txt")]
     if len(texts) == 1 and not _is_note(texts[0]):
-        because.append(f"its one text file, {texts[0]}, is the text of all recordings in the order of their names")
+        because.say(f"its one text file, {texts[0]}, is the text of all recordings in the order of their names")
         return "txt"
-    because.append("no text was found: a recogniser writes it")
+    because.say("no text was found: a recogniser writes it")
     return "none"
 
 

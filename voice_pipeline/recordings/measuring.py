@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from voice_pipeline.recordings.cache import MeasurementCache
-from voice_pipeline.recordings.conversion import DecoderMissing, as_native, key_suffix
+from voice_pipeline.recordings.conversion import NATIVE_SUFFIXES, DecoderMissing, as_native, key_suffix
 from voice_pipeline.recordings.decoding import DecodeError, open_audio
 from voice_pipeline.recordings.levels import Levels
 from voice_pipeline.recordings.pictures import Overview
@@ -28,7 +28,7 @@ from voice_pipeline.store import Store, identity, sha256_file
 VERSION = "1"
 KIND = "levels"
 _HEAD = struct.Struct("<III")  # bytes of the description, of the levels, of the overview
-_BYTES_A_SECOND = 8_000  # of the most compressed formats: an upper bound of the duration decides about processes
+_NATIVE_BYTES_A_SECOND, _BYTES_A_SECOND = 40_000, 8_000  # about; how long it all is decides about processes
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,12 @@ class Work:
     def key(self) -> str:
         """Of everything that decides what is measured."""
         return identity(kind=KIND, version=VERSION, sha256=self.sha256, read_as=key_suffix(self.path.name))
+
+    @property
+    def seconds_by_size(self) -> float:
+        """About how long it is."""
+        native = self.path.suffix.lower() in NATIVE_SUFFIXES
+        return self.bytes / (_NATIVE_BYTES_A_SECOND if native else _BYTES_A_SECOND)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def measured(
     """
     with MeasurementCache.open(store, KIND) as cache:
         missing = {one.key: one for one in work if _known(store, cache, one.key, whole=False) is None}
-        seconds = sum(one.bytes for one in missing.values()) / _BYTES_A_SECOND
+        seconds = sum(one.seconds_by_size for one in missing.values())
         passing: dict[str, Measured] = {}
         results: Iterator[Measured | bytes]
         if len(missing) == 1:  # one long recording: here, so that its progress is seen

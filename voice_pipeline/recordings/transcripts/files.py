@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.conversion import AUDIO_SUFFIXES
@@ -23,6 +23,7 @@ MAX_LONG_BYTES: Final = 32 << 20  # of the text of a long recording: a book has 
 MAX_TABLE_BYTES: Final = 512 << 20  # of the text of all clips
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+Parsed = TypeVar("Parsed")
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -113,6 +114,14 @@ class TextFolder:
             detail = "is a Git LFS pointer: its text was not fetched"
             raise VoiceFailure("lfs_pointer", detail, voice=self.recordings.voice, file=self.shown(name))
         return data
+
+    def parsed(self, name: str, parse: Callable[[str], list[Parsed]]) -> list[Parsed]:
+        """``parse`` of a table's text. Raises VoiceFailure ``transcript_missing`` or ``lfs_pointer``."""
+        data = self.table(name)
+        try:
+            return parse(decode_text(data))
+        except TranscriptError as error:
+            raise self.failure(name, error) from error
 
     def failure(self, name: str, error: TranscriptError) -> VoiceFailure:
         """The failure of a text file without which nothing has text."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from voice_pipeline.recordings.transcripts.files import TextFolder, decode_text
-from voice_pipeline.recordings.transcripts.model import TextProblem, TranscriptError
+from functools import partial
+
+from voice_pipeline.recordings.transcripts.files import TextFolder
+from voice_pipeline.recordings.transcripts.model import TextProblem
 from voice_pipeline.recordings.transcripts.rows import Matched, Row, by_stem, checked_row, match
 
 METADATA = "metadata.csv"
@@ -12,11 +14,7 @@ METADATA = "metadata.csv"
 def read(folder: TextFolder) -> Matched:
     """The text of every clip. Raises VoiceFailure for a table that cannot be read at all."""
     name = folder.one.name if folder.one is not None else METADATA
-    data = folder.table(name)
-    try:
-        rows = parse(name, decode_text(data))
-    except TranscriptError as error:
-        raise folder.failure(name, error) from error
+    rows = folder.parsed(name, partial(parse, name))
     return match(rows, by_stem(folder.files))
 
 

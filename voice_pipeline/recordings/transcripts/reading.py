@@ -7,10 +7,23 @@ from pathlib import Path
 
 from voice_pipeline.recordings.source import Recordings
 from voice_pipeline.recordings.tables import AudioFile
-from voice_pipeline.recordings.transcripts import beside, ljspeech, whole
+from voice_pipeline.recordings.transcripts import (
+    audiofolder,
+    beside,
+    column,
+    kaldi,
+    ljspeech,
+    nemo,
+    piper,
+    timed,
+    whole,
+)
 from voice_pipeline.recordings.transcripts.files import TextFolder
-from voice_pipeline.recordings.transcripts.model import SourceText
+from voice_pipeline.recordings.transcripts.model import Cue, SourceText, WholeText
+from voice_pipeline.recordings.transcripts.rows import Matched
 from voice_pipeline.voice import Voice
+
+_NOTHING = Matched({}, {}, ())
 
 
 def read_source_text(project: Path, voice: Voice, recordings: Recordings, files: Iterable[AudioFile]) -> SourceText:
@@ -20,14 +33,37 @@ def read_source_text(project: Path, voice: Voice, recordings: Recordings, files:
     ``lfs_pointer`` for one that was not fetched. What is wrong with the text of single clips is in ``problems``.
     """
     folder = TextFolder.of(recordings, files)
-    kind = recordings.text
-    if kind in ("txt", "lab"):
-        if recordings.kind == "recording":
-            texts, unmatched = whole.read(folder)
-            return SourceText({}, {}, texts, {}, unmatched, kind, folder.sha256)
-        found = beside.read(folder)
-    elif kind == "ljspeech":
-        found = ljspeech.read(folder)
-    else:
-        return SourceText({}, {}, (), {}, (), kind, folder.sha256)
-    return SourceText(found.clips, {}, (), found.problems, found.unmatched, kind, folder.sha256)
+    found, cues, whole_texts = _NOTHING, dict[str, tuple[Cue, ...]](), tuple[WholeText, ...]()
+    notes: tuple[str, ...] = ()
+    match recordings.text:
+        case "txt" | "lab" if recordings.kind == "recording":
+            whole_texts, unmatched = whole.read(folder)
+            found = Matched({}, {}, unmatched)
+        case "txt" | "lab":
+            found = beside.read(folder)
+        case "ljspeech":
+            found = ljspeech.read(folder)
+        case "piper":
+            found, notes = piper.read(folder)
+        case "nemo":
+            found, cues, notes = nemo.read(folder)
+        case "audiofolder":
+            found = audiofolder.read(folder)
+        case "kaldi":
+            found, cues, notes = kaldi.read(folder)
+        case "column":
+            found, notes = column.read(folder)
+        case "srt" | "vtt" | "textgrid":
+            found, cues, notes = timed.read(folder, recordings.text)
+        case "none":
+            pass
+    return SourceText(
+        clips=found.clips,
+        cues=cues,
+        whole=whole_texts,
+        problems=found.problems,
+        unmatched=tuple(sorted(found.unmatched, key=lambda one: (one.source, one.utterance_id))),
+        kind=recordings.text,
+        sha256=folder.sha256,
+        notes=notes,
+    )

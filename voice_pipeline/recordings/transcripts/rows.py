@@ -94,15 +94,20 @@ def match(rows: Iterable[Row], resolve: Resolve) -> Matched:
     return Matched(clips, problems, tuple(sorted(unmatched, key=lambda one: (one.source, one.utterance_id))))
 
 
-def by_stem(files: Iterable[AudioFile]) -> Resolve:
+def by_stem(files: Iterable[AudioFile], folders: Sequence[str] = ("wavs/",)) -> Resolve:
     """Clips by their path without suffix, as LJ Speech's ids name them: wavs/x.wav is x."""
+
+    def stem(name: str) -> str:
+        name = without_suffix(name)
+        return next((name.removeprefix(folder) for folder in folders if name.startswith(folder)), name)
+
     known: dict[str, list[str]] = defaultdict(list)
     for file in files:
-        known[_stem(file.name)].append(file.name)
+        known[stem(file.name)].append(file.name)
 
     def resolve(key: str) -> Sequence[str]:
         check_plain(key)
-        return known.get(_stem(key), ())
+        return known.get(stem(key), ())
 
     return resolve
 
@@ -136,10 +141,6 @@ def check_plain(key: str) -> None:
     parts = key.split("/")
     if key.startswith("/") or ".." in parts or "\\" in key or "\0" in key:
         raise TranscriptError("the id is not a plain name inside the source folder")
-
-
-def _stem(name: str) -> str:
-    return without_suffix(name).removeprefix("wavs/")
 
 
 def _two_texts(rows: Sequence[Row]) -> TextProblem:
