@@ -57,7 +57,7 @@ class Levels:
 
     def follow(self, audio: Audio) -> Iterator[Samples]:
         """Pass on the blocks of ``audio`` and measure them. Raises DecodeError."""
-        weighting = _KWeighting(audio.sample_rate, audio.channels)
+        weighting = KWeighting(audio.sample_rate, audio.channels)
         weighted: list[NDArray[np.float64]] = []
         frames = 0
         for block in audio.blocks():
@@ -129,7 +129,7 @@ def gated_loudness(power: NDArray[np.float64]) -> float | None:
     return _OFFSET_LUFS + 10 * math.log10(float(loud.mean()))
 
 
-class _KWeighting:
+class KWeighting:
     """The two filters of BS.1770-4 in a row, for float64 blocks [frames, channels], state kept between blocks."""
 
     def __init__(self, sample_rate: int, channels: int) -> None:
@@ -142,6 +142,7 @@ class _KWeighting:
         self._state: Any = np.zeros((2, 2, channels))
 
     def __call__(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The next block, filtered."""
         from scipy.signal import sosfilt
 
         filtered, self._state = sosfilt(self._sections, block, axis=0, zi=self._state)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.recordings.clips import wav_bytes
+from voice_pipeline.recordings.wav import wav_bytes
 from voice_pipeline.store import write_bytes, write_json, write_text
 
 ENGINE = "hibari-tts"
