@@ -37,7 +37,7 @@ from voice_pipeline.recordings.tables import (
 from voice_pipeline.recordings.texts.alignment import align
 from voice_pipeline.recordings.texts.borders import with_missed_words
 from voice_pipeline.recordings.texts.comparison import heard_words
-from voice_pipeline.recordings.texts.hypotheses import Hypotheses, Piece
+from voice_pipeline.recordings.texts.hypotheses import MAX_SECONDS, Hypotheses, Piece
 from voice_pipeline.recordings.texts.matching import Placed, Texts, placed_text
 from voice_pipeline.recordings.texts.words import read_words
 from voice_pipeline.recordings.transcripts import SourceText, WholeText, read_source_text
@@ -121,8 +121,8 @@ class _Run:
         self._preflight, self._segments, self._recognizer = preflight, segments, recognizer
         self._name = voice.voice_profile_id
         self._recordings: Recordings = find_recordings(project, voice)
-        self._files = {file.name: file for file in read_rows(store.audio_files(self._name), AudioFile)}
-        self._source: SourceText = read_source_text(project, voice, self._recordings, tuple(self._files.values()))
+        files = read_rows(store.audio_files(self._name), AudioFile)
+        self._source: SourceText = read_source_text(project, voice, self._recordings, files)
 
     def record(self, progress: OnProgress | None) -> TextsRecord:
         """The record of this run; of an earlier one, where nothing has changed since."""
@@ -133,8 +133,12 @@ class _Run:
         known = read_record(self._store, self._name)
         if known is not None and known.identity == key and self._present(known):
             return known
-        if sha256_file(self._store.segments(self._name)) != self._segments.sha256:
-            raise TableError(f"{self._store.segments(self._name)} is not what utterance_segments wrote")
+        for table, digest, writer in (
+            (self._store.audio_files(self._name), self._preflight.files_sha256, "audio_preflight"),
+            (self._store.segments(self._name), self._segments.sha256, "utterance_segments"),
+        ):
+            if sha256_file(table) != digest:
+                raise TableError(f"{table} is not what {writer} wrote")
         self._check_listener()
         with ExitStack() as stack:
             hypotheses, seconds = None, 0.0
@@ -161,11 +165,14 @@ class _Run:
 
     def _pieces(self, names: frozenset[str] | None = None) -> Iterator[Piece]:
         """The segments in the order of their table; of some files only where ``names`` is given."""
+        files = read_rows(self._store.audio_files(self._name), AudioFile)  # in the same order
+        file = None
         for segment in read_rows(self._store.segments(self._name), Segment):
-            if names is None or segment.source in names:
-                file = self._files.get(segment.source)
+            while file is None or file.name != segment.source:
+                file = next(files, None)
                 if file is None:
-                    raise TableError(f"{self._store.segments(self._name)}: {segment.source} is no file of the source")
+                    raise TableError(f"{self._store.audio_files(self._name)}: has no {segment.source} in its place")
+            if names is None or segment.source in names:
                 shown = self._recordings.shown_name(file.name)
                 try:
                     path = read_from(self._store, self._recordings.root, file)
@@ -175,8 +182,10 @@ class _Run:
 
     def _listen(self, hypotheses: Hypotheses, progress: OnProgress | None) -> float:
         """Listen to all segments; seconds of audio that were ever listened to for them."""
-        total = math.fsum(piece.seconds for piece in self._pieces())
-        done = 0.0
+        total = done = heard = 0.0
+        for piece in self._pieces():
+            total += piece.seconds
+            heard += piece.seconds if piece.seconds <= MAX_SECONDS else 0.0
 
         def tell(seconds: float) -> None:
             nonlocal done
@@ -187,7 +196,7 @@ class _Run:
         hypotheses.listen(self._project, self._voice, self._pieces, tell)
         if progress is not None:
             progress(math.ceil(total), math.ceil(total))
-        return math.fsum(piece.seconds for piece in self._pieces() if hypotheses.of(piece) is not None)
+        return heard
 
     def _write(self, key: str, hypotheses: Hypotheses | None, seconds: float) -> TextsRecord:
         placed: dict[str, str] = {}

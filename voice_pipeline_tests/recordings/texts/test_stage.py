@@ -39,7 +39,8 @@ class _Source:
         self.project, self.store, self._english = project, store, english
         self.folder = project / "source"
         self.voice = voice()
-        self._cuts: dict[str, list[tuple[float, float]]] = {}
+        self.cuts: dict[str, list[tuple[float, float]]] = {}
+        self.ids: dict[str, str] = {}
 
     def clips(self, texts: dict[str, str | None], *, said: dict[str, str] | None = None) -> None:
         """Clips with one .txt beside each, None: none; ``said`` where that is something else."""
@@ -51,12 +52,12 @@ class _Source:
     def recording(self, *sentences: str, name: str = "all.wav", text: str | None = None, suffix: str = ".txt") -> None:
         """A long recording, a segment for each sentence, 0.3 s between them."""
         sounds, at = list[Samples](), 0.0
-        self._cuts[name] = []
+        self.cuts[name] = []
         for sentence in sentences:
             sounds += [np.zeros(round(0.3 * RATE), np.float32), spoken(sentence)]
             at += 0.3
-            self._cuts[name].append((at, at + len(sounds[-1]) / RATE))
-            at = self._cuts[name][-1][1]
+            self.cuts[name].append((at, at + len(sounds[-1]) / RATE))
+            at = self.cuts[name][-1][1]
         self._write(name, np.concatenate(sounds))
         self.voice = voice(source={"kind": "recording"})
         if text is not None:
@@ -73,10 +74,11 @@ class _Source:
         """Segmentation as it would be if tones were speech: the cuts are known."""
         rows = []
         for file in read_rows(self.store.audio_files("v"), AudioFile):
-            cuts = self._cuts.get(file.name, [(0.0, file.seconds)])
+            cuts = self.cuts.get(file.name, [(0.0, file.seconds)])
             for number, (start, end) in enumerate(cuts):
-                whole = file.name not in self._cuts
+                whole = file.name not in self.cuts
                 identifier = Path(file.name).stem + ("" if whole else f"-{number}")
+                identifier = self.ids.get(identifier, identifier)
                 rows.append(Segment(identifier, file.name, file.sha256, start, end, whole, ((start, end),)))
         count, digest = write_rows(self.store.segments("v"), rows)
         picture = Picture(path="none", sha256="0" * 64)
@@ -212,6 +214,23 @@ def test_cues_give_their_text_to_the_segment_that_their_middle_is_in(source: _So
     assert source.unmatched()[0].reason == "unspoken" and "Long after." in source.unmatched()[0].detail
 
 
+def test_segments_of_a_corpus_find_their_text_by_id(source: _Source) -> None:
+    source.recording(*SENTENCES[:3], name="talk.wav")
+    cuts = source.cuts["talk.wav"]
+    data = source.project / "source"
+    (data / "wav.scp").write_text("talk talk.wav\n")
+    (data / "segments").write_text("".join(f"u{n} talk {a:.4f} {b:.4f}\n" for n, (a, b) in enumerate(cuts)))
+    (data / "text").write_text("".join(f"u{n} {text}\n" for n, text in enumerate(SENTENCES[:3])))
+    source.cuts["talk.wav"] = [(round(a, 4), round(b, 4)) for a, b in cuts]
+    source.ids = {f"talk-{number}": f"u{number}" for number in range(3)} | {"talk-1": "u1_0123456789ab"}
+    source.voice = voice(source={"text": "kaldi"})
+    record = source.run(ToneRecognizer())
+    assert {name: row.text for name, row in source.rows().items()} == dict(
+        zip(["u0", "u1_0123456789ab", "u2"], SENTENCES, strict=False)
+    )
+    assert record.origins == {"cue": 3} and record.unmatched_count == 0
+
+
 def test_nothing_usable_at_all_is_one_failure(source: _Source) -> None:
     source.recording("", "", "")
     with pytest.raises(VoiceFailure, match="none of 3 segments") as failure:
@@ -282,12 +301,14 @@ def test_audio_that_changed_after_preflight_is_not_heard(source: _Source) -> Non
     assert failure.value.reason == "source_changed"
 
 
-def test_a_damaged_table_is_named(source: _Source) -> None:
+@pytest.mark.parametrize("table", ["segments", "audio_files"])
+def test_a_damaged_table_is_named(source: _Source, table: str) -> None:
     source.clips({"a": SENTENCES[0]})
     preflight = judged(source.project, source.store, source.voice)
     segments = source.segmented(preflight)
-    source.store.segments("v").write_text("{}\n")
-    with pytest.raises(VoiceFailure, match=r"segments.jsonl") as failure:
+    path: Path = getattr(source.store, table)("v")
+    path.write_text("{}\n")
+    with pytest.raises(VoiceFailure, match=path.name) as failure:
         stage.run(source.project, source.voice, source.store, source._english, preflight, segments, None)
     assert failure.value.reason == "table_damaged"
 

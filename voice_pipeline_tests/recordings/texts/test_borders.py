@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from voice_pipeline.recordings.texts.alignment import align
+from voice_pipeline.recordings.texts.borders import Spans, Tie, decided, ties, with_missed_words
+from voice_pipeline.recordings.texts.words import read_words
+
+TEXT = "She opened the old door and then it began to rain over all of the hills."
+WORDS = read_words(TEXT, str)
+
+
+def _heard(*hypotheses: str) -> list[list[str]]:
+    return [one.split() for one in hypotheses]
+
+
+def test_a_border_that_was_heard_on_both_sides_is_no_tie() -> None:
+    heard = _heard("she opened the old door", "and then it began to rain over all of the hills")
+    spans = align(WORDS, heard)
+    assert spans == ((0, 5), (5, 16))
+    assert list(ties(WORDS, heard, spans)) == []
+
+
+def test_a_word_that_neither_side_heard_ties_the_border() -> None:
+    heard = _heard("she opened the old door", "then it began to rain over all of the hills")
+    assert list(ties(WORDS, heard, align(WORDS, heard))) == [Tie(0, (5, 6))]
+
+
+def test_the_clock_decides_a_tie() -> None:
+    spans: Spans = ((0, 5), (5, 16))
+    tie = Tie(0, (5, 6))
+    middles = [0.5 * number for number in range(16)]
+    assert decided(WORDS, spans, tie, middles, 2.25) == ((0, 5), (5, 16))
+    assert decided(WORDS, spans, tie, middles, 2.75) == ((0, 6), (6, 16))
+    assert decided(WORDS, spans, tie, middles, 6.0) == spans  # what was heard says otherwise: believed
+
+
+def test_a_written_word_of_several_spoken_ones_is_not_cut() -> None:
+    words = read_words("It cost $23 to go", lambda text: text.replace("$23", "twenty three dollars"))
+    spans: Spans = ((0, 2), (2, 5))
+    middles = [float(number) for number in range(7)]
+    assert decided(words, spans, Tie(0, (2, 3)), middles, 4.5) == ((0, 3), (3, 5))
+    assert decided(words, spans, Tie(0, (2, 3)), middles, 3.5) == spans
+
+
+def test_no_tie_across_text_that_was_left_out() -> None:
+    heard = _heard("she opened the old door", "over all of the hills")
+    spans: Spans = ((0, 5), (11, 16))
+    assert list(ties(WORDS, heard, spans)) == []
+    assert list(ties(WORDS, heard, ((0, 5), None))) == []
+
+
+def _long(missing: slice) -> tuple[str, list[list[str]], list[float]]:
+    """Six segments of ten words, 12 characters a second; of one, the words ``missing`` were not heard."""
+    sentences = [[f"{chr(97 + number)}{chr(97 + place)}xyz" for place in range(10)] for number in range(6)]
+    heard = [list(words) for words in sentences]
+    del heard[2][missing]
+    return "\n".join(" ".join(words) for words in sentences), heard, [59 / 12] * 6
+
+
+def test_words_that_were_dropped_go_to_the_segment_that_has_the_time_for_them() -> None:
+    text, heard, seconds = _long(slice(5, 10))
+    words = read_words(text, str)
+    spans = align(words, heard)
+    assert spans[2] == (20, 25)
+    assert with_missed_words(words, heard, seconds, spans)[2] == (20, 30)
+    text, heard, seconds = _long(slice(0, 5))
+    spans = align(words, heard)
+    assert spans[2] == (25, 30)
+    assert with_missed_words(words, heard, seconds, spans)[2] == (20, 30)
+
+
+def test_words_that_nobody_spoke_stay_left_out() -> None:
+    text, heard, seconds = _long(slice(5, 10))
+    words = read_words(text, str)
+    seconds[2] = 29 / 12
+    spans = align(words, heard)
+    assert with_missed_words(words, heard, seconds, spans) == spans
+
+
+def test_without_enough_segments_the_speed_is_not_known() -> None:
+    text, heard, seconds = _long(slice(5, 10))
+    words = read_words(text, str)
+    spans = align(words, heard[:4])
+    assert with_missed_words(words, heard[:4], seconds[:4], spans) == spans
