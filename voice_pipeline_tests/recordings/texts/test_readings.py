@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from voice_pipeline.recognition.recognizer import Samples
+from voice_pipeline.recognition.recognizer import Samples, load_recognizer
 from voice_pipeline.recordings import preflight
 from voice_pipeline.recordings.segmentation import stage as segmentation
 from voice_pipeline.recordings.tables import Segment, Unmatched, UtteranceText, read_rows
@@ -38,10 +38,10 @@ class Reading:
     """Sentences joined to one recording, with pauses of 0.6 to 1.2 s, and its way through the stages."""
 
     def __init__(self, root: Path, clips: Sequence[tuple[str, Samples]], rate: int) -> None:
-        from voice_pipeline.recognition.whisper import WhisperRecognizer
-
         self.project, self.store = root, Store.open(root / "store")
-        self.frontend, self.recognizer = TextFrontend.for_language("en-US"), WhisperRecognizer.load()
+        recognizer = load_recognizer(root, VOICE)
+        assert recognizer is not None
+        self.frontend, self.recognizer = TextFrontend.for_language("en-US"), recognizer
         noise, parts, at = np.random.default_rng(3), list[Samples](), 0
         said = list[Said]()
         for text, samples in clips:
