@@ -88,12 +88,12 @@ def load_recognizer(project: Path, voice: Voice) -> Recognizer | None:
         return None
     name, path = voice.voice_profile_id, project / settings.path if settings.path is not None else None
     if settings.kind == "whisper":
-        from voice_pipeline.recognition.whisper import WhisperRecognizer
+        from voice_pipeline.recognition.whisper import DATASET, LOCAL, WhisperRecognizer
 
         if path is None:
-            return WhisperRecognizer.load(language=voice.language, voice=name)
+            return WhisperRecognizer.load(language=voice.language, listening=DATASET, voice=name)
         model_id = manifest_model_id(project, settings)
-        return WhisperRecognizer.load(path, model_id=model_id, language=voice.language, voice=name)
+        return WhisperRecognizer.load(path, model_id=model_id, language=voice.language, listening=LOCAL, voice=name)
     raise NotImplementedError(settings.kind)
 
 
