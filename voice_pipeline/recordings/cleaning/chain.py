@@ -88,6 +88,7 @@ class Cleaned:
     """The utterance as it is trained on: int16 [frames] at the settings' rate."""
 
     pcm: NDArray[np.int16]
+    speech: Speech  # where somebody speaks in it, seconds of it
     gain_db: float
     figures: Figures
     fingerprint: str
@@ -149,7 +150,8 @@ def clean(sound: Sound, speech: Speech, settings: Settings) -> Cleaned:
     kept = mono[round(start * rate) : round(end * rate)]
     gain_db = _gain_db(loudness, true_peak(kept), settings)
     pcm = to_pcm(kept * np.float32(10 ** (gain_db / 20)))
-    return Cleaned(pcm, gain_db, figures, fingerprint(kept, rate))
+    within = tuple((first - start, last - start) for first, last in speech)
+    return Cleaned(pcm, within, gain_db, figures, fingerprint(kept, rate))
 
 
 def _figures(sound: Sound, speech: Speech, powers: HopPowers, loudness: float | None) -> Figures:
