@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from voice_pipeline.failures import VoiceFailure
@@ -53,7 +55,7 @@ def in_processes(
 
     # spawn, not fork: the caller may hold threads and locks (a Dagster process does).
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes(), mp_context=context, initializer=initializer, initargs=initargs)
+    pool = ProcessPoolExecutor(processes(), mp_context=context, initializer=_begin, initargs=(initializer, initargs))
     waiting: deque[Future[Result]] = deque()
     try:
         for job in jobs:
@@ -67,3 +69,19 @@ def in_processes(
         raise VoiceFailure("out_of_memory", detail) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
+    """What every process does first. It may not outlive the one that it works for, however that one ended: killed, it
+    cannot say so, and the pipe that jobs come through stays open for as long as there is another such process.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

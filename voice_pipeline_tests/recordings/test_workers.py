@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +67,26 @@ def test_a_killed_process_is_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(VoiceFailure) as caught:
         list(in_processes(die, range(10), seconds=LONG))
     assert caught.value.reason == "out_of_memory"
+
+
+_KILLED = """
+import os, signal, time
+from voice_pipeline.recordings import workers
+
+def work(number):
+    return os.getpid()
+
+if __name__ == "__main__":
+    workers.processes = lambda: 2
+    for process in workers.in_processes(work, range(100), seconds=workers.PARALLEL_FROM + 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_no_process_outlives_the_one_it_works_for(tmp_path: Path) -> None:
+    """Its pipes are inherited: the output ends only when the last of them has ended."""
+    program = tmp_path / "killed.py"
+    program.write_text(_KILLED, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, program], capture_output=True, timeout=30, env=environment)
+    assert done.returncode == -9, done.stderr.decode()
