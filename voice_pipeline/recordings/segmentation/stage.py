@@ -153,11 +153,12 @@ def _segments(
         if cues:
             cuts = _from_cues(cues, found, file.seconds)
         elif whole:
-            speech = speech_intervals(found.probabilities, found.levels, file.seconds)
+            speech = speech_intervals(found.probabilities, found.levels, file.seconds, DEFAULT_SPEECH)
             clip = text.clips.get(file.name)
             cuts = [(clip.utterance_id if clip else None, Cut(0.0, file.seconds, speech))]
         else:
-            cuts = [(None, cut) for cut in cut_at_pauses(found.probabilities, found.levels, file.seconds)]
+            at_pauses = cut_at_pauses(found.probabilities, found.levels, file.seconds, DEFAULT_CUTS, DEFAULT_SPEECH)
+            cuts = [(None, cut) for cut in at_pauses]
         is_whole = whole and not cues
         figures.add_file(file, found, [cut for _, cut in cuts], whole=is_whole)
         for given, cut in cuts:
@@ -166,11 +167,12 @@ def _segments(
 
 
 def _from_cues(cues: tuple[Cue, ...], found: activity.Activity, seconds: float) -> list[tuple[str | None, Cut]]:
-    speech = speech_intervals(found.probabilities, found.levels, seconds)
+    speech = speech_intervals(found.probabilities, found.levels, seconds, DEFAULT_SPEECH)
     if any(cue.utterance_id for cue in cues):
         given = ((cue.utterance_id, as_given(cue.start, cue.end, speech, seconds)) for cue in cues)
         return [(identifier, cut) for identifier, cut in given if cut is not None]
-    return [(None, cut) for cut in cut_at_cues(cues, speech, pauses_between(speech, found.levels, seconds), seconds)]
+    pauses = pauses_between(speech, found.levels, seconds)
+    return [(None, cut) for cut in cut_at_cues(cues, speech, pauses, seconds, DEFAULT_CUES)]
 
 
 def _text_digest(text: SourceText) -> str:
