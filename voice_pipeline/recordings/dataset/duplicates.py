@@ -53,7 +53,7 @@ def reject_duplicates(index: RowIndex, review: Review, review_file: Path) -> int
                     f"{review_file}: keep.{other.utterance_id}: is the same sound as {best.utterance_id}, byte for "
                     f"byte, and one is enough; take the line out, or reject {best.utterance_id}"
                 )
-            texts = "" if other.normalized_text == best.normalized_text else ", with another text"
+            texts = ", with another text" if other.normalized_text not in ("", best.normalized_text) else ""
             reason = Reason("duplicate", f"the same sound as {best.utterance_id}{texts}")
             index.decide(other, reasons=(*other.reasons, reason))
             count += 1

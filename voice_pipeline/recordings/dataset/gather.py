@@ -50,9 +50,9 @@ class Inputs:
 
     def shown(self, name: str) -> str:
         """A piece of audio as the manifest shows it. An absolute path says whose machine it was, not what it is."""
-        source = PurePosixPath(self.source)
-        if source.is_absolute():
+        if self.source.startswith("/"):
             return name
+        source = PurePosixPath(self.source)
         if name == source.name or name.startswith(f"{source.name}#"):  # the source is this one file
             return (source.parent / name).as_posix()
         return f"{self.source}/{name}"
@@ -96,7 +96,7 @@ def reviewed(row: Row, reasons: tuple[Reason, ...], review: Review) -> Row:
             review=why,
         )
     if identifier not in review.keep:
-        return dataclasses.replace(row, reasons=reasons, kept=not reasons)
+        return dataclasses.replace(row, reasons=reasons, kept=False) if reasons else row
     staying = tuple(reason for reason in reasons if is_technical(reason, row))
     overruled = tuple(reason for reason in reasons if not is_technical(reason, row))
     return dataclasses.replace(
@@ -124,8 +124,7 @@ def _segments(
         given = None
         if segment.utterance_id in review.text:
             given, text = text.text, corrected(text, review.text[segment.utterance_id], normalise)
-        row = dataclasses.replace(_row(inputs, number, segment, text, utterance), text_as_given=given)
-        yield judged(row, review, gates)
+        yield judged(_row(inputs, number, segment, text, utterance, given), review, gates)
         if progress is not None and (number % 100 == 0 or number == total):
             progress(number, total)
     for path, rest in ((paths[1], texts), (paths[2], clean)):
@@ -133,7 +132,9 @@ def _segments(
             raise VoiceFailure("table_damaged", f"has more rows than the {number} segments", voice=name, file=path)
 
 
-def _row(inputs: Inputs, number: int, segment: Segment, text: UtteranceText, clean: CleanUtterance) -> Row:
+def _row(
+    inputs: Inputs, number: int, segment: Segment, text: UtteranceText, clean: CleanUtterance, given: str | None
+) -> Row:
     speech = clean.speech_seconds
     problem, detail = text.problem or "", text.detail
     if not problem and not text.normalized:
@@ -148,6 +149,7 @@ def _row(inputs: Inputs, number: int, segment: Segment, text: UtteranceText, cle
         origin=text.origin,
         text=text.text,
         normalized_text=text.normalized,
+        text_as_given=given,
         hypothesis=text.hypothesis,
         cer=text.cer,
         wav=clean.wav if not clean.problem else "",

@@ -8,6 +8,7 @@ trained on is the one that was measured.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +37,8 @@ def link_clips(store: Store, folder: Path, clips: Iterable[tuple[str, str, str]]
         except (FileNotFoundError, ValueError):
             same = False
         if not same:
+            with contextlib.suppress(OSError, ValueError):  # what is not there is made again by clean_utterances
+                store.resolve(wav).unlink()
             detail = f"the clip of {identifier} is not the one that clean_utterances wrote"
             raise VoiceFailure("table_damaged", detail, voice=voice, file=wav)
 
