@@ -4,20 +4,25 @@
     weights_manifests(parts)             # name -> path: what the bundle carries
 
 Sources of the truth: the training's own spec (base weights), the text frontend's sources (lexicon, pronunciation
-model), the recordings' about.json and the consent record (a synthetic speaker), the evaluation (its judges).
+model), the recordings' about.json and the consent record (a synthetic speaker), the records of the stages that made the
+dataset (the models that listened to the recordings), the evaluation (its judges).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.licensing.allowlist import MANIFESTS_PATH, Allowlist, KnownWeights, load_allowlist, manifest_name
 from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read_weights_manifest
+from voice_pipeline.recognition.listeners import ListeningModel
+from voice_pipeline.recognition.recognizer import manifest_model_id, weights_file
 from voice_pipeline.recognition.whisper import MODEL_ID as WHISPER
 from voice_pipeline.recordings.sample_speaker import ENGINE
 from voice_pipeline.store import Store, read_json
@@ -37,6 +42,9 @@ class Judge:
     model_id: str
     sha256: str | None
 
+
+# The stages whose records name the models that listened to the recordings.
+LISTENING_STAGES = ("utterance_segments", "utterance_texts", "clean_utterances", "dataset_manifest")
 
 # What the bundle names before anything has judged it. The gate asks the evaluation who really did.
 PLANNED_JUDGES = (Judge(RECOGNISER, None),)
@@ -68,6 +76,7 @@ def parts_of(
         *_base_parts(project, voice, store),
         *_frontend_parts(project, voice, allowlist),
         *_speaker_parts(project, voice, allowlist),
+        *_listening_parts(project, voice, store, allowlist),
         *(_known(project, allowlist, "judge", judge.model_id, used_sha256=judge.sha256) for judge in judges),
     ]
     return tuple(sorted(found, key=lambda part: (part.role, part.model_id)))
@@ -139,6 +148,34 @@ def _speaker_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterato
             yield _known(project, allowlist, "synthetic speaker", model_id)
     if not speakers:
         yield Part("synthetic speaker", "unknown", None, None)
+
+
+def _listening_parts(project: Path, voice: Voice, store: Store, allowlist: Allowlist) -> Iterator[Part]:
+    """The models that the records of the dataset's stages name: they decided what is trained on and as what text."""
+    for used in sorted(_listeners(store, voice.voice_profile_id), key=lambda one: (one.role, one.model_id, one.sha256)):
+        settings = voice.recognizer
+        if settings is not None and settings.manifest is not None and settings.path is not None:
+            manifest, file = project / settings.manifest, weights_file(project / settings.path)
+            if used.model_id == manifest_model_id(project, settings):
+                yield Part(used.role, used.model_id, manifest if manifest.is_file() else None, file, used.sha256)
+                continue
+        part = _known(project, allowlist, used.role, used.model_id, used_sha256=used.sha256)
+        yield part if part.manifest is not None and part.manifest.is_file() else replace(part, manifest=None)
+
+
+def _listeners(store: Store, voice: str) -> set[ListeningModel]:
+    """Every model of every record. A record that cannot be read names an unknown one, which no gate passes."""
+    found: set[ListeningModel] = set()
+    adapter = TypeAdapter(tuple[ListeningModel, ...])
+    for stage in LISTENING_STAGES:
+        try:
+            models = read_json(store.record(voice, stage)).get("models", [])
+            found.update(adapter.validate_python(models))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, AttributeError, RecursionError):
+            found.add(ListeningModel("recogniser", f"unknown/{stage}", "0" * 64))
+    return found
 
 
 def _about(source: Path) -> Mapping[str, Any]:

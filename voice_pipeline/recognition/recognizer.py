@@ -112,6 +112,12 @@ def manifest_model_id(project: Path, settings: RecognizerSettings) -> str:
     return model_id if isinstance(model_id, str) and _MODEL_ID.fullmatch(model_id) else unknown
 
 
+def weights_file(path: Path) -> Path | None:
+    """The one file of a local model that its weights manifest's checksum is of: model.bin of a Whisper folder."""
+    file = path / "model.bin" if path.is_dir() else path
+    return file if file.is_file() else None
+
+
 def recognizer_identity(recognizer: Recognizer) -> str:
     """sha256 of everything that decides what ``recognizer`` answers."""
     return identity(model_id=recognizer.model_id, sha256=recognizer.sha256, settings=recognizer.settings)
