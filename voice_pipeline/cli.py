@@ -6,14 +6,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from voice_pipeline.failures import EXIT_USAGE, ConfigError, VoiceFailure
 
 if TYPE_CHECKING:
+    from voice_pipeline.recordings.detection import Kind
     from voice_pipeline.store import Store
+    from voice_pipeline.voice import TextKind
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, which typer carries but does not export
 
@@ -86,7 +88,7 @@ def import_(
 
     imported = import_source(
         _project(), source, voice, language=language, speaker=speaker, synthetic=synthetic, license=licence,
-        recipe=recipe, kind=kind, text=text, overwrite=overwrite,
+        recipe=recipe, kind=cast("Kind | None", kind), text=cast("TextKind | None", text), overwrite=overwrite,
     )  # fmt: skip
     typer.echo(str(imported.path))
     for assumption in imported.assumptions:
@@ -127,11 +129,12 @@ def dataset(
             _say(f"{outcome.failure}\nNext: {outcome.failure.next_unblock_action}", code)
             if not is_about_dataset(opened, outcome.failure):
                 return code  # what is there is of an earlier run, and says nothing about these recordings
-    shown = {"kept": not rejected, "rejected": not kept, "limit": limit or None}
+    most = limit or None
     if as_json:
-        typer.echo(json.dumps(summary_json(opened, voice, **shown), indent=2, sort_keys=True))
+        value = summary_json(opened, voice, kept=not rejected, rejected=not kept, limit=most)
+        typer.echo(json.dumps(value, indent=2, sort_keys=True))
     else:
-        typer.echo(summary_text(opened, voice, **shown))
+        typer.echo(summary_text(opened, voice, kept=not rejected, rejected=not kept, limit=most))
     return code
 
 

@@ -9,8 +9,8 @@ from voice_pipeline.voice import Voice
 PREPARATION = (
     "audio_preflight",
     "utterance_segments",
+    "clean_utterances",  # the order in which Dagster runs the two: by name
     "utterance_texts",
-    "clean_utterances",
     "dataset_manifest",
 )
 PRODUCTION = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from voice_pipeline.orchestration.assets.recordings import dataset_manifest
+from voice_pipeline.orchestration.assets.dataset import dataset_manifest
 from voice_pipeline.orchestration.partitions import VOICES
 from voice_pipeline.orchestration.programs import run_program
 from voice_pipeline.orchestration.refusal import refuse, stored
