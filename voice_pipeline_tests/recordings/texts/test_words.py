@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_pipeline.recordings.texts.comparison import character_error_rate, heard_words, letters
+from voice_pipeline.recordings.texts.comparison import character_error_rate, heard_words, letters, without_loops
 from voice_pipeline.recordings.texts.words import read_words
 from voice_pipeline.text.errors import TextError
 from voice_pipeline.text.frontend import TextFrontend
@@ -92,3 +92,19 @@ def test_the_error_rate_counts_characters_of_the_reference() -> None:
     assert character_error_rate((), ("cats",)) == 1
     assert character_error_rate(("much", "more"), ("a",)) == 9
     assert character_error_rate(("cat",), ()) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("sixtieth sixtieth", "sixtieth"),
+        ("h three h three h", "h three"),
+        ("it is late thank you thank you thank you thank", "it is late thank you"),
+        ("he said no no and went", "he said no no and went"),
+        ("to others eight eight", "to others eight"),
+        ("one", "one"),
+        ("", ""),
+    ],
+)
+def test_a_recognisers_loops_are_taken_out(said: str, left: str) -> None:
+    assert " ".join(without_loops(said.split())) == left
