@@ -42,17 +42,13 @@ _VOWELS = {
     "ʌ": "AH",
 }
 _STRESS = {"ˈ": "1", "ˌ": "2"}
+PHONE = {  # of each phoneme as the lexicon writes it
+    **_CONSONANTS,
+    **{ipa: phone + "0" for ipa, phone in _VOWELS.items()},
+    **{mark + ipa: phone + digit for ipa, phone in _VOWELS.items() for mark, digit in _STRESS.items()},
+}
 
 
 def arpabet(phonemes: Iterable[str]) -> tuple[str, ...]:
     """The ARPABET phones of IPA phonemes whose vowels carry their stress mark. Raises KeyError for another sign."""
-    return tuple(_phone(phoneme) for phoneme in phonemes)
-
-
-def _phone(phoneme: str) -> str:
-    if phoneme in _CONSONANTS:
-        return _CONSONANTS[phoneme]
-    stress = _STRESS.get(phoneme[0])
-    if stress is None:
-        return _VOWELS[phoneme] + "0"
-    return _VOWELS[phoneme[1:]] + stress
+    return tuple(PHONE[phoneme] for phoneme in phonemes)

@@ -85,5 +85,5 @@ class Lexicon(Mapping[str, tuple[str, ...]]):
 
 def lexicon_bytes(entries: Mapping[str, tuple[str, ...]]) -> bytes:
     """The file of a lexicon: the same entries give the same bytes."""
-    by_bytes = sorted((word.encode("ascii"), " ".join(phones).encode("ascii")) for word, phones in entries.items())
-    return b"".join(word + _TAB + phones + _NEWLINE for word, phones in by_bytes)
+    # Sorting whole lines sorts the words: the tab comes before every letter and apostrophe.
+    return "".join(sorted(f"{word}\t{' '.join(phones)}\n" for word, phones in entries.items())).encode("ascii")

@@ -10,10 +10,11 @@ import hashlib
 import importlib.util
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from voice_pipeline.failures import ConfigError
-from voice_pipeline.text.arpabet import arpabet
+from voice_pipeline.text.arpabet import PHONE
 from voice_pipeline.text.lexicon import lexicon_bytes
 
 
@@ -102,16 +103,21 @@ _EXCEPTIONS = {
 
 def lexicon() -> bytes:
     """The file of the English lexicon, one pronunciation a word, in ARPABET with stress."""
+    return _lexicon_of(_checked(LEXICON_SOURCE))
+
+
+@lru_cache(maxsize=1)
+def _lexicon_of(path: Path) -> bytes:
+    """The same for a file that was checked; made once in a process."""
     import sqlite3  # not wanted for speaking
 
-    path = _checked(LEXICON_SOURCE)
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         rows = connection.execute("SELECT word, phonemes FROM word_phonemes ORDER BY pron_order DESC, id DESC")
-        first = {word: phonemes for word, phonemes in rows if _WORD.fullmatch(word)}
+        is_word, phone = _WORD.fullmatch, PHONE
+        entries = {word: tuple([phone[sign] for sign in signs.split()]) for word, signs in rows if is_word(word)}
     finally:
         connection.close()
-    entries = {word: arpabet(phonemes.split()) for word, phonemes in first.items()}
     entries.update({word: tuple(phones.split()) for word, phones in _EXCEPTIONS.items()})
     return lexicon_bytes(entries)
 
