@@ -5,7 +5,8 @@
 
 Of all splits it is the one of the least cost: Levenshtein's distance, over characters, between every hypothesis and its
 piece, so that a misheard word at a border costs no more than its wrong letters. Text that nobody spoke and speech that
-nobody wrote may be left out, at the prices below. The search is exact within windows that ``find_anchors`` lays around
+nobody wrote may be left out, at the prices below; what a recogniser says again and again counts once where that fits
+better. The search is exact within windows that ``find_anchors`` lays around
 each segment; with no anchors at all the window is the whole text, as long as that can be computed.
 
 The recurrence is that of connected-word recognition (level building: Myers and Rabiner, 1981) with Levenshtein's local
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_pipeline.recordings.texts.anchors import find_anchors
+from voice_pipeline.recordings.texts.comparison import without_loops
 from voice_pipeline.recordings.texts.words import WrittenWord
 
 Span = tuple[int, int]  # words of the text, half-open
@@ -74,15 +76,23 @@ def align(written: Sequence[WrittenWord], heard: Sequence[Sequence[str]]) -> tup
     levels: list[_Level] = []
     for (first, last), words in zip(_windows(written, heard, offsets), heard, strict=True):
         costs, entered = _enter(ends, low, first, last, offsets)
-        said = "".join(f" {word}" for word in words)
+        said = _joined(words)
         matched, began = _match(said, costs, first, codes, offsets[first : last + 1])
+        once = _joined(without_loops(words))
+        if once != said:  # whatever fits better: a telephone number says "five five five" and means it
+            other, other_began = _match(once, costs, first, codes, offsets[first : last + 1])
+            matched, began = np.minimum(matched, other), np.where(other < matched, other_began, began)
         matched += np.where(pauses[first : last + 1], 0, NO_PAUSE) + (0 if said else NOTHING_HEARD)
-        unwritten = costs + UNWRITTEN_CHARACTER * len(said)
+        unwritten = costs + UNWRITTEN_CHARACTER * len(once)
         # Of two takes of one sentence the later one counts: tracing back, a match comes first where both cost the same.
         fits = (matched <= unwritten) & (began < np.arange(first, last + 1))
         levels.append(_Level(first, entered.astype(np.int32), np.where(fits, began, -1).astype(np.int32)))
         ends, low = np.where(fits, matched, unwritten), first
     return _trace(levels, ends, low, len(written), offsets)
+
+
+def _joined(words: Sequence[str]) -> str:
+    return "".join(f" {word}" for word in words)
 
 
 def _windows(written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], offsets: _Ints) -> list[Span]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from voice_pipeline.recordings.texts.alignment import Span
+from voice_pipeline.recordings.texts.comparison import without_loops
 from voice_pipeline.recordings.texts.words import WrittenWord
 
 Spans = tuple[Span | None, ...]
@@ -40,17 +41,14 @@ class Tie:
 
 def ties(written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], spans: Spans) -> Iterator[Tie]:
     """Borders that lie directly between two pieces and could as well lie some words before or behind."""
-    from rapidfuzz.distance import Levenshtein
-
     for number in range(len(spans) - 1):
         left, right = spans[number], spans[number + 1]
         if left is None or right is None or left[1] != right[0]:
             continue
-        said = [" ".join(heard[number]), " ".join(heard[number + 1])]
         cost = {}
         for border in range(max(left[0] + 1, left[1] - _REACH), min(right[1] - 1, left[1] + _REACH) + 1):
-            before = Levenshtein.distance(said[0], _spoken(written, left[0], border))
-            cost[border] = before + Levenshtein.distance(said[1], _spoken(written, border, right[1]))
+            before = _edits(heard[number], _spoken(written, left[0], border))
+            cost[border] = before + _edits(heard[number + 1], _spoken(written, border, right[1]))
         borders = tuple(border for border in sorted(cost) if cost[border] <= cost[left[1]] + _NEARLY)
         if len(borders) > 1:
             yield Tie(number, borders)
@@ -111,3 +109,9 @@ def with_missed_words(
 
 def _spoken(written: Sequence[WrittenWord], first: int, last: int) -> str:
     return " ".join(word for one in written[first:last] for word in one.spoken)
+
+
+def _edits(said: Sequence[str], text: str) -> int:
+    from rapidfuzz.distance import Levenshtein
+
+    return min(Levenshtein.distance(" ".join(one), text) for one in {tuple(said), without_loops(said)})

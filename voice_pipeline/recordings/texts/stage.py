@@ -36,7 +36,7 @@ from voice_pipeline.recordings.tables import (
 )
 from voice_pipeline.recordings.texts.alignment import align
 from voice_pipeline.recordings.texts.borders import with_missed_words
-from voice_pipeline.recordings.texts.comparison import heard_words, without_loops
+from voice_pipeline.recordings.texts.comparison import heard_words
 from voice_pipeline.recordings.texts.hypotheses import MAX_SECONDS, Hypotheses, Piece
 from voice_pipeline.recordings.texts.matching import Placed, Texts, placed_text
 from voice_pipeline.recordings.texts.words import read_words
@@ -248,7 +248,7 @@ class _Run:
         )
         normalise: Callable[[str], str] = self._frontend.normalise
         words = read_words(whole.text, normalise)
-        heard = [without_loops(heard_words(hypotheses.of(piece) or "", normalise)) for piece in pieces]
+        heard = [heard_words(hypotheses.of(piece) or "", normalise) for piece in pieces]
         speech = [math.fsum(end - start for start, end in piece.segment.speech) for piece in pieces]
         spans = with_missed_words(words, heard, speech, align(words, heard))
         return placed_text(whole, words, spans, (piece.segment.utterance_id for piece in pieces))

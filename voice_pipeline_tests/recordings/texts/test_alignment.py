@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from voice_pipeline.recordings.texts import alignment
 from voice_pipeline.recordings.texts.alignment import Span, align
 from voice_pipeline.recordings.texts.anchors import find_anchors
+from voice_pipeline.recordings.texts.comparison import without_loops
 from voice_pipeline.recordings.texts.words import WrittenWord, read_words
 
 
@@ -109,13 +110,13 @@ def _cost(written: tuple[WrittenWord, ...], heard: list[list[str]], spans: list[
         return alignment.SKIP + alignment.SKIPPED_CHARACTER * len(text(first, last)) if last > first else 0
 
     for words, span in zip(heard, spans, strict=True):
-        said = "".join(f" {word}" for word in words)
+        said = ["".join(f" {word}" for word in one) for one in (words, without_loops(words))]
         if span is None:
-            total += alignment.UNWRITTEN_CHARACTER * len(said)
+            total += alignment.UNWRITTEN_CHARACTER * len(said[1])
             continue
-        total += skipped(at, span[0]) + alignment.EDIT * Levenshtein.distance(said, text(*span))
+        total += skipped(at, span[0]) + alignment.EDIT * min(Levenshtein.distance(one, text(*span)) for one in said)
         total += 0 if written[span[1] - 1].pause else alignment.NO_PAUSE
-        total += 0 if said else alignment.NOTHING_HEARD
+        total += 0 if words else alignment.NOTHING_HEARD
         at = span[1]
     return total + skipped(at, len(written))
 
@@ -173,6 +174,12 @@ def test_a_border_that_the_hypotheses_leave_open_lies_at_a_mark() -> None:
     assert align(written, [["we", "came", "to", "see"], ["the", "man", "himself"]]) == ((0, 4), (4, 8))
     written = read_words("we came to see a, the man himself", str)
     assert align(written, [["we", "came", "to", "see"], ["the", "man", "himself"]]) == ((0, 5), (5, 8))
+
+
+def test_a_loop_takes_no_text_and_what_was_said_again_and_again_keeps_it() -> None:
+    written = read_words("the sixtieth Is set to. Dial five five five five now", str)
+    heard = [["the", "sixtieth", "sixtieth"], ["is", "that", "two"], ["dial", *["five"] * 4], ["now", "now", "now"]]
+    assert align(written, heard) == ((0, 2), (2, 5), (5, 10), (10, 11))
 
 
 def test_nothing_heard_and_nothing_written() -> None:
