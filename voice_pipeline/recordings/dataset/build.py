@@ -30,7 +30,7 @@ from voice_pipeline.recordings.dataset.duplicates import (
     reject_duplicates,
     reject_near_duplicates,
 )
-from voice_pipeline.recordings.dataset.gather import Inputs, gather
+from voice_pipeline.recordings.dataset.gather import UNMATCHED, Inputs, gather
 from voice_pipeline.recordings.dataset.index import RowIndex
 from voice_pipeline.recordings.dataset.links import all_match, link_clips
 from voice_pipeline.recordings.dataset.record import STAGE, DatasetRecord, WrittenFile, read_record
@@ -61,6 +61,10 @@ class Preflight(Protocol):
     def source(self) -> str:
         """The source as the voice's config has it."""
 
+    @property
+    def files_sha256(self) -> str:
+        """sha256 of the table of files."""
+
 
 class Upstream(Protocol):
     """What of the record of an earlier stage is used here."""
@@ -70,8 +74,20 @@ class Upstream(Protocol):
         """sha256 of everything that decided the stage's table."""
 
     @property
+    def sha256(self) -> str:
+        """sha256 of the stage's table."""
+
+    @property
     def models(self) -> tuple[ListeningModel, ...]:
         """The models that listened."""
+
+
+class Texts(Upstream, Protocol):
+    """What of the record of utterance_texts is used here."""
+
+    @property
+    def unmatched_sha256(self) -> str:
+        """sha256 of the table of texts without audio."""
 
 
 def run(
@@ -81,7 +97,7 @@ def run(
     frontend: Frontend,
     preflight: Preflight,
     segments: Upstream,
-    texts: Upstream,
+    texts: Texts,
     clean: Upstream,
     *,
     job_type: str | None = None,
@@ -104,6 +120,17 @@ def run(
     known = read_record(store, name)
     if known is not None and known.identity == key and is_complete(store, known):
         return known
+    _check_tables(
+        store,
+        name,
+        {
+            store.audio_files(name): preflight.files_sha256,
+            store.segments(name): segments.sha256,
+            store.texts(name): texts.sha256,
+            store.texts(name).with_name(UNMATCHED): texts.unmatched_sha256,
+            store.utterances(name): clean.sha256,
+        },
+    )
     models = tuple(sorted({*segments.models, *texts.models, *clean.models}, key=_model_order))
     with disk_errors(voice=name, file=store.root), RowIndex.open(store.root) as index:
         gather(index, Inputs(name, store, preflight.source), review, gates, frontend.normalise, progress)
@@ -169,6 +196,19 @@ def is_complete(store: Store, record: DatasetRecord) -> bool:
         return all_match(store, files) and all_match(store, clips_of(store.resolve(record.table)))
     except (OSError, ValueError):
         return False
+
+
+def _check_tables(store: Store, voice: str, tables: Mapping[Path, str]) -> None:
+    """Raises VoiceFailure ``table_damaged`` for a table that is not what its stage recorded."""
+    for path, digest in tables.items():
+        try:
+            same = sha256_file(path) == digest
+        except OSError as error:
+            detail = f"cannot be read: {error.strerror or error}"
+            raise VoiceFailure("table_damaged", detail, voice=voice, file=store.relative(path)) from error
+        if not same:
+            detail = "is not the table that its stage recorded"
+            raise VoiceFailure("table_damaged", detail, voice=voice, file=store.relative(path))
 
 
 def _check_review(index: RowIndex, review: Review, path: Path) -> None:

@@ -228,10 +228,7 @@ def _unused(index: RowIndex, inputs: Inputs) -> Iterator[Row]:
             source_sha256=file.sha256,
             bytes=file.bytes,
         )
-    path = store.texts(name).with_name(UNMATCHED)
-    if not path.exists():
-        return
-    for one in _read(path, Unmatched, name):
+    for one in _read(store.texts(name).with_name(UNMATCHED), Unmatched, name):
         number += 1
         yield Row(
             utterance_id=one.utterance_id,

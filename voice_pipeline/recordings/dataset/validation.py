@@ -56,6 +56,7 @@ class Listed:
     split: str
     source: str
     text: str
+    normalized_text: str
     duration: float | None
     snr_db: float | None
     cer: float | None

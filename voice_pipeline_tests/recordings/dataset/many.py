@@ -15,7 +15,7 @@ from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, UtteranceText, write_rows
 from voice_pipeline.store import Store
 from voice_pipeline_tests.conftest import PROJECT
-from voice_pipeline_tests.recordings.dataset.prepared import Letters, Stage
+from voice_pipeline_tests.recordings.dataset.prepared import Letters, stages_of
 from voice_pipeline_tests.recordings.material import voice
 
 WORDS = (PROJECT / "voice_pipeline/recordings/sample_sentences.txt").read_text(encoding="utf-8").split()
@@ -43,14 +43,14 @@ def many(project: Path, store: Store, count: int) -> Many:
         store.segments("v"), (Segment(f"u{n:07d}", f"{n:07d}.wav", _digest(n, "s"), 0, 5, True) for n in range(count))
     )
     write_rows(store.texts("v"), _texts(count))
+    write_rows(store.texts("v").with_name("unmatched.jsonl"), ())
     write_rows(store.utterances("v"), _clean(count))
     return Many(project, store, count)
 
 
 def run_many(made: Many) -> DatasetRecord:
     """The dataset of them."""
-    stages = (Stage(f"{made.count}"), Stage("segments"), Stage("texts"), Stage("clean"))
-    return manifest.run(made.project, voice(), made.store, Letters(), *stages)
+    return manifest.run(made.project, voice(), made.store, Letters(), *stages_of(made.store))
 
 
 def _texts(count: int) -> Iterator[UtteranceText]:

@@ -17,7 +17,7 @@ from voice_pipeline.recordings.cleaning.fingerprint import fingerprint
 from voice_pipeline.recordings.clips import wav_bytes
 from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, Unmatched, UtteranceText, write_rows
-from voice_pipeline.store import Store, identity, write_bytes
+from voice_pipeline.store import Store, identity, sha256_file, write_bytes
 from voice_pipeline.text.errors import TextError
 from voice_pipeline.text.symbols import SYMBOL_TABLE
 from voice_pipeline.voice import Voice
@@ -50,9 +50,11 @@ class Stage:
     """The record of an earlier stage, as far as it is used."""
 
     identity: str
+    sha256: str  # of the table; of preflight, of the recordings
     models: tuple[ListeningModel, ...] = MODELS
-    sha256: str = "5" * 64
     source: str = "source"
+    files_sha256: str = ""
+    unmatched_sha256: str = ""
 
 
 @dataclass
@@ -118,14 +120,11 @@ class Prepared:
         write_rows(store.texts(name), self.texts)
         write_rows(store.utterances(name), self.clean)
         write_rows(store.audio_files(name), sorted(self.files, key=lambda file: file.name))
-        if self.unmatched:
-            write_rows(store.texts(name).with_name("unmatched.jsonl"), self.unmatched)
+        write_rows(store.texts(name).with_name("unmatched.jsonl"), self.unmatched)
 
     def stages(self) -> tuple[Stage, Stage, Stage, Stage]:
-        """The records of the tables as they are."""
-        tables = (self.files, self.segments, (self.texts, self.unmatched), self.clean)
-        one, two, three, four = (Stage(identity(rows=repr(rows))) for rows in tables)
-        return one, two, three, four
+        """The records of the tables as they are on the disk."""
+        return stages_of(self.store)
 
     def make(self, **more: Any) -> DatasetRecord:
         """Write the tables and make the dataset of them."""
@@ -138,6 +137,23 @@ class Prepared:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
+
+
+def stages_of(store: Store) -> tuple[Stage, Stage, Stage, Stage]:
+    """The records of the tables on the disk."""
+
+    def digest(path: Path) -> str:
+        return sha256_file(path) if path.exists() else ""
+
+    texts = store.texts("v")
+    files, unmatched = digest(store.audio_files("v")), digest(texts.with_name("unmatched.jsonl"))
+    segments, spoken, clean = digest(store.segments("v")), digest(texts), digest(store.utterances("v"))
+    return (
+        Stage(identity(files=files), "5" * 64, files_sha256=files),
+        Stage(identity(table=segments), segments),
+        Stage(identity(table=spoken, unmatched=unmatched), spoken, unmatched_sha256=unmatched),
+        Stage(identity(table=clean), clean),
+    )
 
 
 def prepared(project: Path, store: Store, count: int = 0) -> Prepared:
