@@ -11,6 +11,7 @@ name. Memory is one block, however long the recording.
 
 from __future__ import annotations
 
+import codecs
 import stat
 import struct
 from collections.abc import Iterator
@@ -169,8 +170,15 @@ def what_it_is(path: Path) -> str:
         return "an AVI file" if start[8:12] == b"AVI " else "a RIFF file without sound"
     if len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0:
         return "an MP3 file" if start[1] & 0x06 else "an AAC file"  # MPEG's layer bits; AAC's ADTS has none
-    printable = all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start)
-    return "a text file" if printable else "a file of another kind"
+    return "a text file" if _is_text(start) else "a file of another kind"
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)  # the last letter may be cut
+    except UnicodeDecodeError:
+        return False
+    return all(letter in "\t\n\r\ufeff" or letter.isprintable() for letter in text)
 
 
 def head(path: Path) -> bytes:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from voice_pipeline.recordings.preflight import PreflightRecord
 from voice_pipeline.recordings.preflight import run as run_preflight
+from voice_pipeline.recordings.source import find_recordings
+from voice_pipeline.recordings.tables import AudioFile, read_rows
+from voice_pipeline.recordings.transcripts import SourceText, read_source_text
 from voice_pipeline.store import Store
 from voice_pipeline.text.errors import TextError
 from voice_pipeline.voice import Voice
@@ -59,6 +62,22 @@ def ljspeech(folder: Path, count: int = 6, *, seconds: float = 0.5) -> Path:
     lines = (f"c{number:02d}|Sentence number {chr(97 + number % 26)}.\n" for number in range(count))
     (folder / "metadata.csv").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+def with_text_beside(folder: Path, count: int = 4, *, seconds: float = 0.5) -> Path:
+    """``count`` clips, good00.wav and so on, each with its .txt."""
+    for number in range(count):
+        write(folder / f"good{number:02d}.wav", tone(seconds, hertz=100 + 10 * number))
+        (folder / f"good{number:02d}.txt").write_text(f"This is good clip {number}.\n", encoding="utf-8")
+    return folder
+
+
+def found(project: Path, store: Store, one: Voice | None = None) -> tuple[dict[str, AudioFile], SourceText]:
+    """(preflight's table by name, the text) of the source."""
+    one = one or voice()
+    run_preflight(project, one, store)
+    rows = list(read_rows(store.audio_files(one.voice_profile_id), AudioFile))
+    return {row.name: row for row in rows}, read_source_text(project, one, find_recordings(project, one), rows)
 
 
 def voice(path: str = "source", *, consent: dict[str, Any] | None = None, **more: Any) -> Voice:

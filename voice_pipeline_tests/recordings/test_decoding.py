@@ -68,7 +68,7 @@ def test_a_header_without_audio(tmp_path: Path) -> None:
         frames(write(tmp_path / "a.wav", np.zeros(0, np.int16)))
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(1, 1), (7_999, 1), (400_000, 1), (22_050, 9)])
+@pytest.mark.parametrize(("rate", "channels"), [(1, 1), (7_999, 1), (400_000, 1), (22_050, 33), (22_050, 200)])
 def test_unlikely_headers_are_refused(tmp_path: Path, rate: int, channels: int) -> None:
     path = write(tmp_path / "a.wav", np.zeros((100, channels), np.int16), rate)
     with pytest.raises(DecodeError, match="sample rate" if channels == 1 else "channels"):

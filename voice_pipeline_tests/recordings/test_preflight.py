@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.recordings import preflight
-from voice_pipeline.recordings.source import LFS_SIGNATURE
+from voice_pipeline.recordings import measuring, preflight, workers
+from voice_pipeline.recordings.decoding import open_audio
+from voice_pipeline.recordings.levels import Levels
+from voice_pipeline.recordings.source import LFS_SIGNATURE, read_from
+from voice_pipeline.recordings.tables import AudioFile, read_rows
 from voice_pipeline.store import Store, read_json, sha256_file
 from voice_pipeline_tests.recordings.material import PERSON, ljspeech, tone, voice, write
 
@@ -119,14 +122,13 @@ def test_a_pointer_comes_before_its_size(project: Path, store: Store) -> None:
     assert "git lfs pull" in caught.next_unblock_action
 
 
-def test_pointers_among_clips_are_named(project: Path, store: Store) -> None:
+def test_a_folder_of_pointers_fails_with_them(project: Path, store: Store) -> None:
     folder = ljspeech(project / "source", 8)
-    for number in (2, 5):
-        (folder / "wavs" / f"c{number:02d}.wav").write_bytes(LFS_SIGNATURE + b"\n")
-    (folder / "wavs" / "c00.wav").write_bytes(b"broken too, but that is looked at later")
+    for path in (folder / "wavs").iterdir():
+        path.write_bytes(LFS_SIGNATURE + b"\n")
     caught = failure(project, store)
-    assert (caught.reason, caught.file) == ("lfs_pointer", "source/wavs/c02.wav")
-    assert "source/wavs/c05.wav" in caught.detail
+    assert (caught.reason, caught.file) == ("lfs_pointer", "source/wavs/c00.wav")
+    assert "source/wavs/c04.wav and 3 more" in caught.detail
 
 
 @pytest.mark.parametrize(("margin", "passes"), [(-1, True), (0, False)])
@@ -153,100 +155,38 @@ def test_size_comes_before_decoding(project: Path, store: Store) -> None:
     assert failure(project, store, path="a.wav").reason == "audio_too_small"
 
 
-def _cut(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 2 // 3])
-
-
-def _header_only(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:44])
-
-
 def _text(path: Path) -> None:
     path.write_text("Dear listener, this is no sound at all. " * 100)
 
 
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def _folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def _mp3(path: Path) -> None:
-    path.write_bytes(b"ID3\x04" + bytes(5_000))
-
-
-def _noise(path: Path) -> None:
-    path.write_bytes(bytes(range(256)) * 20)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (_cut, "cut off"),
-        (_header_only, "cut off"),
-        (_text, "is a text file"),
-        (_empty, "is empty"),
-        (_folder, "is a folder"),
-        (_pipe, "not a regular file"),
-        (_mp3, "an MP3 file"),
-        (_noise, "not WAV or FLAC"),
-    ],
-)
-def test_a_spoiled_clip_is_named(project: Path, store: Store, spoil: Callable[[Path], None], words: str) -> None:
-    folder = ljspeech(project / "source")
-    spoil(folder / "wavs" / "c03.wav")
+def test_when_nothing_is_usable_the_first_file_says_why(project: Path, store: Store) -> None:
+    folder = ljspeech(project / "source", 3)
+    _text(folder / "wavs" / "c00.wav")
+    for name in ("c01.wav", "c02.wav"):
+        (folder / "wavs" / name).write_bytes(b"RIFF" + bytes(2_000))
     caught = failure(project, store)
-    assert (caught.reason, caught.file) == ("audio_undecodable", "source/wavs/c03.wav")
-    assert words in caught.detail
+    assert (caught.reason, caught.file) == ("audio_undecodable", "source/wavs/c00.wav")
+    assert "is a text file" in caught.detail
+    assert "none of the 3 files is usable" in caught.detail
 
 
-def test_all_spoiled_clips_are_named_at_once(project: Path, store: Store) -> None:
-    folder = ljspeech(project / "source", 12)
-    for number in range(8):
-        _text(folder / "wavs" / f"c{number:02d}.wav")
-    caught = failure(project, store)
-    assert caught.file == "source/wavs/c00.wav"
-    assert "source/wavs/c04.wav and 3 more" in caught.detail
+def test_what_is_usable_must_be_enough(project: Path, store: Store) -> None:
+    folder = ljspeech(project / "source", 3)
+    size = (folder / "wavs" / "c00.wav").stat().st_size
+    _text(folder / "wavs" / "c01.wav")
+    caught = failure(project, store, source={"min_bytes": 2 * size})
+    assert caught.reason == "audio_too_small"
+    assert "the 2 usable files" in caught.detail
+    assert "1 more cannot be used" in caught.detail
 
 
-@pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "a.ogg"])
-def test_audio_of_other_formats_is_not_ignored(project: Path, store: Store, name: str) -> None:
-    folder = ljspeech(project / "source")
-    (folder / name).write_bytes(b"\x01\x02" * 600)
-    caught = failure(project, store)
-    assert (caught.reason, caught.file) == ("audio_undecodable", f"source/{name}")
-
-
-def test_a_link_out_of_the_folder_is_refused(project: Path, store: Store, tmp_path: Path) -> None:
-    folder = ljspeech(project / "source")
-    outside = write(tmp_path / "outside.wav", tone(1))
-    (folder / "wavs" / "x.wav").symlink_to(outside)
-    caught = failure(project, store)
-    assert (caught.reason, caught.file) == ("missing_audio_path", "source/wavs/x.wav")
-    assert "leaves the source folder" in caught.detail
-
-
-@pytest.mark.parametrize("target", ["nothing.wav", "x.wav"])
-def test_a_link_to_nothing_is_refused(project: Path, store: Store, target: str) -> None:
-    folder = ljspeech(project / "source")
-    (folder / "wavs" / "x.wav").symlink_to(target)
-    caught = failure(project, store)
-    assert (caught.reason, caught.file) == ("missing_audio_path", "source/wavs/x.wav")
-
-
-def test_a_linked_folder_is_refused(project: Path, store: Store, tmp_path: Path) -> None:
-    ljspeech(tmp_path / "elsewhere")
-    (ljspeech(project / "source") / "more").symlink_to(tmp_path / "elsewhere")
-    assert failure(project, store).file == "source/more"
+@pytest.mark.parametrize("spoil", [_text, lambda path: path.write_bytes(path.read_bytes()[:9_000])])
+def test_a_single_recording_fails_with_its_problem(
+    project: Path, store: Store, spoil: Callable[[Path], object]
+) -> None:
+    spoil(write(project / "a.wav", tone(1)))
+    caught = failure(project, store, path="a.wav")
+    assert (caught.reason, caught.file) == ("audio_undecodable", "a.wav")
 
 
 def test_a_link_inside_the_folder_is_followed(project: Path, store: Store) -> None:
@@ -261,20 +201,103 @@ def test_the_source_itself_may_be_a_link(project: Path, store: Store, tmp_path: 
     assert preflight.run(project, voice("a.flac"), store).duration_seconds == pytest.approx(2)
 
 
-def test_the_kind_must_be_what_the_config_says(project: Path, store: Store) -> None:
+def test_one_file_is_no_folder_of_clips(project: Path, store: Store) -> None:
     ljspeech(project / "source")
-    assert failure(project, store, source={"kind": "recording"}).reason == "audio_undecodable"
     caught = failure(project, store, path="source/wavs/c00.wav", source={"kind": "clips"})
-    assert caught.reason == "audio_undecodable"
+    assert caught.reason == "config_invalid"
     assert "kind: clips" in caught.detail
 
 
-def test_a_name_that_is_not_utf8(project: Path, store: Store) -> None:
-    folder = ljspeech(project / "source")
-    (folder / "wavs" / "c00.wav").rename(folder / "wavs" / os.fsdecode(b"caf\xe9.wav"))
-    caught = failure(project, store)
-    assert caught.reason == "audio_undecodable"
-    str(caught).encode()
+def test_a_channel_that_no_file_has(project: Path, store: Store) -> None:
+    ljspeech(project / "source", 2)
+    caught = failure(project, store, source={"channel": 1})
+    assert caught.reason == "config_invalid"
+    assert "has 1 channel; source.channel is 1, counted from 0" in caught.detail
+    write(project / "source" / "wavs" / "c01.wav", np.column_stack([tone(0.5), tone(0.5)]))
+    record = preflight.run(project, voice(source={"channel": 1}), store)
+    assert (record.clip_count, record.problem_count) == (1, 1)
+
+
+# -- the table of files, and what is measured once ------------------------------------------------
+
+
+def rows(store: Store) -> list[AudioFile]:
+    return list(read_rows(store.audio_files("v"), AudioFile))
+
+
+def test_the_table_lists_every_file(project: Path, store: Store) -> None:
+    folder = ljspeech(project / "source", 3)
+    _text(folder / "wavs" / "c01.wav")
+    record = preflight.run(project, voice(), store)
+    found = rows(store)
+    assert [row.name for row in found] == ["wavs/c00.wav", "wavs/c01.wav", "wavs/c02.wav"]
+    assert [row.problem for row in found] == [None, "audio_undecodable", None]
+    assert all(row.sha256 == sha256_file(folder / row.name) for row in found)
+    assert (found[0].seconds, found[0].sample_rate, found[0].channels) == (0.5, 22_050, 1)
+    assert (record.file_count, record.problem_count, record.clip_count) == (3, 1, 2)
+    assert record.files_sha256 == sha256_file(store.resolve(record.files))
+    assert read_from(store, project / "source", found[0]) == folder / "wavs" / "c00.wav"
+
+
+def test_an_added_clip_measures_one_clip(
+    project: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ljspeech(project / "source", 5, seconds=1.3)
+    preflight.run(project, voice(), store)
+    write(folder / "wavs" / "added.wav", tone(2.1, hertz=700, level=0.5))
+    opened: list[str] = []
+    real = measuring.open_audio
+    monkeypatch.setattr(measuring, "open_audio", lambda path: opened.append(path.name) or real(path))
+    second = preflight.run(project, voice(), store)
+    assert set(opened) == {"added.wav"}
+    fresh = Store.open(tmp_path / "fresh")
+    assert preflight.run(project, voice(), fresh) == second
+    assert [row.name for row in rows(store)] == [row.name for row in rows(fresh)]
+
+
+def test_figures_from_the_cache_are_those_of_one_pass(project: Path, store: Store) -> None:
+    folder = ljspeech(project / "source", 4, seconds=2.7)
+    write(folder / "wavs" / "quiet.wav", tone(3.3, level=0.01))
+    record = preflight.run(project, voice(), store)
+    levels = Levels()
+    for path in sorted((folder / "wavs").iterdir()):
+        with open_audio(path) as audio:
+            for _ in levels.follow(audio):
+                pass
+    figures = levels.figures()
+    assert record.loudness_lufs == figures.loudness_lufs
+    assert record.noise_floor_dbfs == figures.noise_floor_dbfs
+    assert (record.peak_dbfs, record.duration_seconds) == (figures.peak_dbfs, figures.seconds)
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_changes_nothing(project: Path, tmp_path: Path) -> None:
+    folder = ljspeech(project / "source", 30, seconds=5.0)
+    _text(folder / "wavs" / "c07.wav")
+    stores = [Store.open(tmp_path / "many"), Store.open(tmp_path / "one")]
+    records = [preflight.run(project, voice(), stores[0])]  # 150 s of audio: in processes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "processes", lambda: 1)
+        records.append(preflight.run(project, voice(), stores[1]))
+    assert records[0] == records[1]
+    assert rows(stores[0]) == rows(stores[1])
+
+
+def test_what_was_decoded_is_made_again_when_it_is_gone_or_damaged(project: Path, store: Store) -> None:
+    folder = project / "source"
+    write(folder / "a.aiff", tone(2))
+    record = preflight.run(project, voice(), store)
+    (row,) = rows(store)
+    assert row.decoded is not None
+    decoded = read_from(store, folder, row)
+    data = decoded.read_bytes()
+    decoded.unlink()
+    assert preflight.run(project, voice(), store) == record
+    assert decoded.read_bytes() == data
+    decoded.write_bytes(data[:-100])
+    store.record("v", preflight.STAGE).unlink()
+    assert preflight.run(project, voice(), store) == record
+    assert decoded.read_bytes() == data
 
 
 # -- consent ---------------------------------------------------------------------------------------
