@@ -298,3 +298,49 @@ def test_a_killed_run_goes_on_where_it_stopped(spoken: Speech, project: Path, st
     assert ticks[0] >= 300, "what was measured is known at once"
     other = Store.open(tmp_path / "other")
     assert stage.run(project, voice, other, preflight.run(project, voice, other)) == resumed
+
+
+def _clock(seconds: float) -> str:
+    assert seconds < 60
+    return f"00:00:{int(seconds):02d},{round(seconds * 1000) % 1000:03d}"
+
+
+@pytest.mark.demo
+def test_subtitles_are_utterances_with_borders_in_silence(spoken: Speech, project: Path, store: Store) -> None:
+    """Cues that begin 0.2 s late and end 0.2 s late, so that they run into the next words."""
+    joined = join(spoken[0], spoken[1], seed=6, shortest=0.3, longest=0.5)
+    joined.write(project / "film.flac")
+    cues = [(start + 0.2, end + 0.2) for start, end in joined.clips]
+    lines = [f"{n}\n{_clock(start)} --> {_clock(end)}\nWords.\n" for n, (start, end) in enumerate(cues, start=1)]
+    (project / "film.srt").write_text("\n".join(lines), encoding="utf-8")
+    run(project, store, "film.flac", kind="recording", text="srt")
+    found = segments(store)
+    assert len(found) == len(joined.clips)
+    check_borders(joined, found)
+    assert lost_seconds(joined, [(one.start, one.end) for one in found]) < 0.1
+
+
+@pytest.mark.demo
+def test_the_segments_of_a_corpus_keep_their_ids_and_times(spoken: Speech, project: Path, store: Store) -> None:
+    joined = join(spoken[0][:3], spoken[1], seed=6)
+    folder = project / "corpus"
+    joined.write(folder / "rec.wav")
+    (folder / "wav.scp").write_text("rec rec.wav\n", encoding="utf-8")
+    rows = [(f"ada-{number}", start, end) for number, (start, end) in enumerate(joined.clips)]
+    (folder / "segments").write_text("".join(f"{i} rec {a:.3f} {b:.3f}\n" for i, a, b in rows), encoding="utf-8")
+    (folder / "text").write_text("".join(f"{i} words\n" for i, _, _ in rows), encoding="utf-8")
+    run(project, store, "corpus", text="kaldi")
+    assert [(one.utterance_id, one.start, one.end, one.whole) for one in segments(store)] == [
+        (i, float(f"{a:.3f}"), min(float(f"{b:.3f}"), joined.seconds), False) for i, a, b in rows
+    ]
+
+
+@pytest.mark.demo
+def test_other_words_of_the_same_clips_cut_nothing_anew(spoken: Speech, project: Path, store: Store) -> None:
+    for number, clip in enumerate(spoken[0][:2]):
+        material.write(project / "clips" / f"c{number}.wav", clip, spoken[1])
+    table = project / "clips" / "metadata.csv"
+    table.write_text("c0|One.\nc1|Two.\n", encoding="utf-8")
+    record = run(project, store, "clips")
+    table.write_text("c0|One.\nc1|Three.\n", encoding="utf-8")
+    assert run(project, store, "clips") == record
