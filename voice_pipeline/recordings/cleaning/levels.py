@@ -30,6 +30,7 @@ _MISSED_SECONDS = 0.5  # … for so long
 _SMOOTH_HOPS = 5
 _FLAT_RUN = 3  # equal samples in a row
 _FLAT_FROM = 0.9  # of the peak of that sign
+_STEP_FROM = 0.5  # of the peak: where the step is looked for; A-law and mu-law have coarse ones at the top
 _FLAT_DROP = 4.0  # quantisation steps from a flat top to its neighbour; a rounded top falls by 2.8 at most
 
 # BS.1770-4, annex 2, table of the order 48, 4-phase FIR interpolating filter: the phases 0 and 1; 3 and 2 mirror them.
@@ -58,6 +59,8 @@ class HopPowers:
     @classmethod
     def of(cls, mono: Samples, sample_rate: int) -> HopPowers:
         """Of float32 [N]."""
+        if not len(mono):
+            return cls(np.zeros(0), np.zeros(0), 1 / HOPS_PER_SECOND)
         weighting = KWeighting(sample_rate, 1)
         exact = mono.astype(np.float64)
         weighted = weighting(exact[:, np.newaxis])[:, 0]
@@ -203,7 +206,7 @@ def _flat_tops(signed: Samples, peak: float) -> NDArray[np.bool_]:
     if len(top) < _FLAT_RUN:
         return marked
     heights = signed[top]
-    step = _smallest_step(heights)
+    step = _smallest_step(signed[signed >= _STEP_FROM * peak])
     breaks = np.flatnonzero((np.diff(top) != 1) | (np.diff(heights) != 0)) + 1
     firsts, lasts = np.concatenate([[0], breaks]), np.concatenate([breaks, [len(top)]]) - 1
     long = lasts - firsts + 1 >= _FLAT_RUN
@@ -217,9 +220,9 @@ def _flat_tops(signed: Samples, peak: float) -> NDArray[np.bool_]:
 
 
 def _smallest_step(heights: Samples) -> float:
-    """The quantisation step near the peak: the least distance of two different heights, one of 16 bits at most."""
+    """The quantisation step near the peak: the least distance of two different heights; of one height, the height."""
     distances = np.diff(np.unique(heights))
-    return float(distances.min()) if len(distances) else 2.0**-15
+    return float(distances.min()) if len(distances) else float(heights[0])
 
 
 def _hop_means(samples: Powers, hop: int) -> Powers:

@@ -8,26 +8,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from voice_pipeline.recordings.cleaning.fingerprint import NEAR_BELOW, buckets, distance, fingerprint, near
+from voice_pipeline_tests.recordings.cleaning.signals import babble
 
 RATE = 22_050
 
 
-def babble(seed: int, seconds: float = 2.0) -> NDArray[np.float32]:
-    """Syllables of a buzz through moving resonances: no speech, but as eventful as speech."""
-    random = np.random.default_rng(seed)
-    count = int(RATE * seconds)
-    pitch = np.interp(np.arange(count), np.arange(0, count, RATE // 5), random.uniform(90, 220, -(-count * 5 // RATE)))
-    phase = 2 * np.pi * np.cumsum(pitch) / RATE
-    sound = np.zeros(count)
-    for harmonic in range(1, 16):
-        knots = np.arange(0, count, RATE // 8)
-        sound += np.interp(np.arange(count), knots, random.uniform(0, 1, len(knots)) ** 3) * np.sin(harmonic * phase)
-    return (0.1 * sound).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def take() -> NDArray[np.float32]:
-    return babble(1)
+    return babble(2.0, RATE)
 
 
 def test_gain_and_resampling_change_nothing_that_matters(take: NDArray[np.float32]) -> None:
@@ -47,7 +35,7 @@ def test_noise_cuts_and_silence_at_the_ends_stay_near(take: NDArray[np.float32])
 
 
 def test_another_sound_is_far_and_shares_no_bucket() -> None:
-    prints = [fingerprint(babble(seed), RATE) for seed in range(40)]
+    prints = [fingerprint(babble(2.0, RATE, seed), RATE) for seed in range(40)]
     for number, one in enumerate(prints):
         for other in prints[:number]:
             assert distance(one, other) > 2 * NEAR_BELOW
@@ -55,7 +43,7 @@ def test_another_sound_is_far_and_shares_no_bucket() -> None:
 
 
 def test_a_long_sound_is_bounded_and_the_same_bytes_again() -> None:
-    long = babble(3, 30.0)
+    long = babble(30.0, RATE)
     assert fingerprint(long, RATE) == fingerprint(long.copy(), RATE)
     assert len(fingerprint(long, RATE)) == 2 * (48 + 2 * 128)
 
@@ -80,7 +68,7 @@ def test_what_is_no_fingerprint_is_refused(text: str, take: NDArray[np.float32])
 @given(st.integers(50, 4000), st.integers(0, 9), st.sampled_from([8000, 16000, 44100]))
 def test_any_sound_is_at_no_distance_from_itself(count: int, seed: int, rate: int) -> None:
     one = fingerprint(np.random.default_rng(seed).uniform(-1, 1, count).astype(np.float32), rate)
-    other = fingerprint(babble(seed)[:count], rate)
+    other = fingerprint(babble(1.0, RATE, seed)[:count], rate)
     assert distance(one, one) == 0.0
     assert distance(one, other) == distance(other, one)
     assert len(buckets(one)) == 16
