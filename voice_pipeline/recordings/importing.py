@@ -165,7 +165,7 @@ def _text_found(project: Path, draft: Voice, recordings: Recordings) -> list[str
     count = len(set(found.clips) | set(found.cues) | {name for whole in found.whole for name in whole.files})
     said = [f"{count} of {len(files)} audio files have text."]
     if found.unmatched:
-        said.append(f"{len(found.unmatched)} texts have no audio; the first is in {found.unmatched[0].source}.")
+        said.append(f"Texts without audio: {len(found.unmatched)}; the first is in {found.unmatched[0].source}.")
     return [*said, *(f"{note[0].upper()}{note[1:]}." for note in found.notes)]
 
 
