@@ -39,7 +39,7 @@ from voice_pipeline.evaluation.format import (
 from voice_pipeline.evaluation.intelligibility import comparable, count_errors
 from voice_pipeline.evaluation.signal import SignalFigures, measure
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.recognition.recognizer import Recognizer
+from voice_pipeline.recognition.recognizer import Recognizer, load_recognizer
 from voice_pipeline.recognition.whisper import WhisperRecognizer
 from voice_pipeline.recordings.levels import SILENCE_DBFS
 from voice_pipeline.recordings.manifest import DatasetRecord, read_record
@@ -123,7 +123,7 @@ def run(
     judged = content_digest(bundle_folder)
     dataset = _dataset(store, name)
     sentences = sentences_of(store, name, dataset, voice.language)
-    listener = recognizer or WhisperRecognizer.load(language=voice.language, voice=name)
+    listener = recognizer or judge_of(project, voice)
     stage_identity = identity(
         stage=STAGE,
         version=VERSION,
@@ -140,6 +140,22 @@ def run(
         known = _write(store, voice, stage_identity, evaluation)
     _seal(store, bundle_folder, known)
     return known
+
+
+def judge_of(project: Path, voice: Voice) -> Recognizer:
+    """Who listens: the packaged recogniser to English, the local one of the voice's config to any other language.
+
+    Raises VoiceFailure ``recognizer_unavailable`` when there is none, and as ``load_recognizer`` does.
+    """
+    if voice.language.startswith("en"):
+        return WhisperRecognizer.load(language=voice.language, voice=voice.voice_profile_id)
+    found = load_recognizer(project, voice)
+    if found is None:
+        detail = (
+            f"the packaged one hears English only, the voice speaks {voice.language}, and its config names no other"
+        )
+        raise VoiceFailure("recognizer_unavailable", detail, voice=voice.voice_profile_id)
+    return found
 
 
 def read_finished(store: Store, voice: str) -> EvaluationRecord | None:

@@ -46,9 +46,6 @@ class Judge:
 # The stages whose records name the models that listened to the recordings.
 LISTENING_STAGES = ("utterance_segments", "utterance_texts", "clean_utterances", "dataset_manifest")
 
-# What the bundle names before anything has judged it. The gate asks the evaluation who really did.
-PLANNED_JUDGES = (Judge(RECOGNISER, None),)
-
 
 @dataclass(frozen=True)
 class Part:
@@ -67,19 +64,31 @@ class Part:
         return manifest_name(self.model_id).removesuffix(".weights-manifest.json")
 
 
-def parts_of(
-    project: Path, voice: Voice, store: Store, *, judges: Sequence[Judge] = PLANNED_JUDGES
-) -> tuple[Part, ...]:
-    """All parts of ``voice``, sorted by role and id. Raises ConfigError for a wrong allowlist."""
+def parts_of(project: Path, voice: Voice, store: Store, *, judges: Sequence[Judge] | None = None) -> tuple[Part, ...]:
+    """All parts of ``voice``, sorted by role and id; ``judges`` None means those that will judge it.
+
+    Raises ConfigError for a wrong allowlist.
+    """
     allowlist = load_allowlist(project)
+    judges = planned_judges(project, voice) if judges is None else judges
     found = [
         *_base_parts(project, voice, store),
         *_frontend_parts(project, voice, allowlist),
         *_speaker_parts(project, voice, allowlist),
         *_listening_parts(project, voice, store, allowlist),
-        *(_known(project, allowlist, "judge", judge.model_id, used_sha256=judge.sha256) for judge in judges),
+        *(_listener(project, voice, allowlist, "judge", judge.model_id, judge.sha256) for judge in judges),
     ]
     return tuple(sorted(found, key=lambda part: (part.role, part.model_id)))
+
+
+def planned_judges(project: Path, voice: Voice) -> tuple[Judge, ...]:
+    """What the bundle names before anything has judged it. The gate asks the evaluation who really did."""
+    if voice.language.startswith("en"):
+        return (Judge(RECOGNISER, None),)
+    settings = voice.recognizer
+    if settings is None or settings.path is None:
+        return ()  # no recogniser that we know hears this language: the evaluation will say so
+    return (Judge(manifest_model_id(project, settings), None),)
 
 
 def weights_manifests(parts: Sequence[Part]) -> dict[str, Path]:
@@ -153,14 +162,18 @@ def _speaker_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterato
 def _listening_parts(project: Path, voice: Voice, store: Store, allowlist: Allowlist) -> Iterator[Part]:
     """The models that the records of the dataset's stages name: they decided what is trained on and as what text."""
     for used in sorted(_listeners(store, voice.voice_profile_id), key=lambda one: (one.role, one.model_id, one.sha256)):
-        settings = voice.recognizer
-        if settings is not None and settings.manifest is not None and settings.path is not None:
-            manifest, file = project / settings.manifest, weights_file(project / settings.path)
-            if used.model_id == manifest_model_id(project, settings):
-                yield Part(used.role, used.model_id, manifest if manifest.is_file() else None, file, used.sha256)
-                continue
-        part = _known(project, allowlist, used.role, used.model_id, used_sha256=used.sha256)
-        yield part if part.manifest is not None and part.manifest.is_file() else replace(part, manifest=None)
+        yield _listener(project, voice, allowlist, used.role, used.model_id, used.sha256)
+
+
+def _listener(project: Path, voice: Voice, allowlist: Allowlist, role: str, model_id: str, sha256: str | None) -> Part:
+    """A model that listened: the local one of the voice's config, or one of an installed package."""
+    settings = voice.recognizer
+    if settings is not None and settings.manifest is not None and settings.path is not None:
+        manifest, file = project / settings.manifest, weights_file(project / settings.path)
+        if model_id == manifest_model_id(project, settings):
+            return Part(role, model_id, manifest if manifest.is_file() else None, file, sha256)
+    part = _known(project, allowlist, role, model_id, used_sha256=sha256)
+    return part if part.manifest is not None and part.manifest.is_file() else replace(part, manifest=None)
 
 
 def _listeners(store: Store, voice: str) -> set[ListeningModel]:
