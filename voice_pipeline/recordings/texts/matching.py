@@ -1,6 +1,6 @@
 """The text of each segment, by where its source's text comes from; nothing here listens.
 
-    rows = Texts(source_text, placed, normalise)
+    rows = Texts(source_text, placed, judgement)
     rows.of(segment, hypothesis)            # UtteranceText
     rows.unused_cues()                      # Unmatched: cues outside of every segment
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from voice_pipeline.recordings.tables import Origin, Segment, Unmatched, UtteranceText
 from voice_pipeline.recordings.texts.alignment import Span
-from voice_pipeline.recordings.texts.comparison import Normalise, character_error_rate, heard_words, letters
+from voice_pipeline.recordings.texts.judging import Judged, Judgement
 from voice_pipeline.recordings.texts.words import WrittenWord
 from voice_pipeline.recordings.transcripts import Cue, SourceText, WholeText
 
@@ -38,10 +38,10 @@ class Placed:
 class Texts:
     """The texts of one source's segments. ``placed`` is the text of the segments of whole readings, by id."""
 
-    def __init__(self, source: SourceText, placed: Mapping[str, str], normalise: Normalise) -> None:
+    def __init__(self, source: SourceText, placed: Mapping[str, str], judge: Judgement) -> None:
         self._source = source
         self._placed = placed
-        self._normalise = normalise
+        self._judge = judge
         self._whole = frozenset(name for whole in source.whole for name in whole.files)
         self._written = bool(source.clips or source.cues or source.whole or source.problems)
         self._used: dict[str, set[int]] = {}  # cues by file
@@ -55,15 +55,7 @@ class Texts:
         if text is None:
             return self._without(segment, hypothesis)
         row = UtteranceText(segment.utterance_id, origin, text=text, reading=reading, hypothesis=hypothesis)
-        try:
-            normalized = self._normalise(reading)
-        except ValueError as error:
-            return replace(row, problem=TEXT_UNUSABLE, detail=str(error))
-        cer = None
-        if hypothesis is not None and origin != "recognised":
-            rate = character_error_rate(heard_words(hypothesis, self._normalise), letters(normalized))
-            cer = None if rate is None else round(rate, 4)
-        return replace(row, normalized=normalized, cer=cer)
+        return _judged(row, self._judge(reading, hypothesis))
 
     def unused_cues(self) -> Iterator[Unmatched]:
         """The cues that no segment took, after ``of`` was asked for every segment."""
@@ -123,10 +115,13 @@ class Texts:
         assert hypothesis is not None
         text = " ".join(hypothesis.split())
         row = replace(row, origin="recognised", text=text, reading=text)
-        try:
-            return replace(row, normalized=self._normalise(text))
-        except ValueError as error:
-            return replace(row, problem=TEXT_UNUSABLE, detail=str(error))
+        return _judged(row, self._judge(text, None))  # compared with itself it says nothing
+
+
+def _judged(row: UtteranceText, judged: Judged) -> UtteranceText:
+    if judged.problem is not None:
+        return replace(row, problem=TEXT_UNUSABLE, detail=judged.problem)
+    return replace(row, normalized=judged.normalized, cer=judged.cer)
 
 
 def placed_text(

@@ -38,6 +38,7 @@ from voice_pipeline.recordings.texts.alignment import align
 from voice_pipeline.recordings.texts.borders import with_missed_words
 from voice_pipeline.recordings.texts.comparison import heard_words
 from voice_pipeline.recordings.texts.hypotheses import MAX_SECONDS, Hypotheses, Piece
+from voice_pipeline.recordings.texts.judging import Judgement, KeptJudgement
 from voice_pipeline.recordings.texts.matching import Placed, Texts, placed_text
 from voice_pipeline.recordings.texts.words import read_words
 from voice_pipeline.recordings.transcripts import SourceText, WholeText, read_source_text
@@ -146,7 +147,8 @@ class _Run:
                 channel = self._voice.source.channel
                 hypotheses = stack.enter_context(Hypotheses.open(self._store, self._recognizer, channel=channel))
                 seconds = self._listen(hypotheses, progress)
-            return self._write(key, hypotheses, seconds)
+            judgement = stack.enter_context(KeptJudgement.open(self._store, self._frontend))
+            return self._write(key, hypotheses, seconds, judgement)
 
     def _check_listener(self) -> None:
         """Raises VoiceFailure ``recognizer_unavailable`` where a text can only be had by listening."""
@@ -198,7 +200,7 @@ class _Run:
             progress(math.ceil(total), math.ceil(total))
         return heard
 
-    def _write(self, key: str, hypotheses: Hypotheses | None, seconds: float) -> TextsRecord:
+    def _write(self, key: str, hypotheses: Hypotheses | None, seconds: float, judgement: Judgement) -> TextsRecord:
         placed: dict[str, str] = {}
         unspoken: list[Unmatched] = []
         words = 0
@@ -208,7 +210,7 @@ class _Run:
             placed.update(found.texts)
             unspoken += found.unspoken
             words += found.unspoken_words
-        texts, tally = Texts(self._source, placed, self._frontend.normalise), _Tally()
+        texts, tally = Texts(self._source, placed, judgement), _Tally()
         path = self._store.texts(self._name)
         count, digest = write_rows(path, tally.follow(self._rows(texts, hypotheses)))
         if not tally.usable:
