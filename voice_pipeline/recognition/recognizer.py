@@ -94,6 +94,10 @@ def load_recognizer(project: Path, voice: Voice) -> Recognizer | None:
             return WhisperRecognizer.load(language=voice.language, listening=DATASET, voice=name)
         model_id = manifest_model_id(project, settings)
         return WhisperRecognizer.load(path, model_id=model_id, language=voice.language, listening=LOCAL, voice=name)
+    if settings.kind == "pocketsphinx":
+        from voice_pipeline.recognition.sphinx import SphinxRecognizer
+
+        return SphinxRecognizer.load(language=voice.language, voice=name)
     raise NotImplementedError(settings.kind)
 
 
