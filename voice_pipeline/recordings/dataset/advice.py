@@ -24,7 +24,7 @@ from voice_pipeline.text.errors import TextError
 
 RARE_BELOW = 10  # times: fewer, and training has hardly heard it
 _WORDS = 6  # examples for one sound
-_SOUNDS = 12  # that are advised on
+_SOUNDS = 40  # that are advised on: all of English
 _PAIRS = 24
 _PAIRS_OF_LANGUAGE = 400  # the most frequent ones of the lexicon; the others nobody misses
 _SENTENCES = 12

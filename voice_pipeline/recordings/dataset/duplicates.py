@@ -136,11 +136,9 @@ def leaks(index: RowIndex) -> Iterator[tuple[str, str]]:
     )
     yield from index.query(same)
     for one, other in _kept_pairs(index):
-        sides = [
-            index.one("SELECT split FROM row WHERE kind = 'utterance' AND utterance_id = ?", each)
-            for each in (one, other)
-        ]
-        if sides[0] != sides[1]:
+        rows = [index.utterance(one), index.utterance(other)]
+        sides = {(row.split, row.sha256) for row in rows if row is not None}
+        if len({split for split, _ in sides}) == len({sha256 for _, sha256 in sides}) == 2:
             yield one, other
 
 
