@@ -66,7 +66,7 @@ def decided(written: Sequence[WrittenWord], spans: Spans, tie: Tie, middles: Seq
     while border < right[1] and count + len(written[border].spoken) <= before:
         count += len(written[border].spoken)
         border += 1
-    if border not in tie.borders:
+    if border not in tie.borders or not left[0] < border < right[1]:
         return spans
     changed = list(spans)
     changed[tie.segment], changed[tie.segment + 1] = (left[0], border), (border, right[1])

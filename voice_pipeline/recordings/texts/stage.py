@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -34,13 +34,15 @@ from voice_pipeline.recordings.tables import (
     read_rows,
     write_rows,
 )
+from voice_pipeline.recordings.texts import timing
 from voice_pipeline.recordings.texts.alignment import align
-from voice_pipeline.recordings.texts.borders import with_missed_words
+from voice_pipeline.recordings.texts.borders import Spans, Tie, decided, ties, with_missed_words
 from voice_pipeline.recordings.texts.comparison import heard_words
 from voice_pipeline.recordings.texts.hypotheses import MAX_SECONDS, Hypotheses, Piece
 from voice_pipeline.recordings.texts.judging import Judgement, KeptJudgement
 from voice_pipeline.recordings.texts.matching import Placed, Texts, placed_text
-from voice_pipeline.recordings.texts.words import read_words
+from voice_pipeline.recordings.texts.timing import WordClock
+from voice_pipeline.recordings.texts.words import WrittenWord, read_words
 from voice_pipeline.recordings.transcripts import SourceText, WholeText, read_source_text
 from voice_pipeline.store import Store, identity, read_json, sha256_file, write_json
 from voice_pipeline.text.frontend import TextFrontend
@@ -124,12 +126,14 @@ class _Run:
         self._recordings: Recordings = find_recordings(project, voice)
         files = read_rows(store.audio_files(self._name), AudioFile)
         self._source: SourceText = read_source_text(project, voice, self._recordings, files)
+        self._clock = WordClock.load(voice.language, frontend) if self._source.whole else None
 
     def record(self, progress: OnProgress | None) -> TextsRecord:
         """The record of this run; of an earlier one, where nothing has changed since."""
         key = identity(
             stage=STAGE, version=VERSION, voice=self._name, segments=self._segments.identity, text=self._source.sha256,
             frontend=self._frontend.identity, recognizer=self._recognizer and self._recognizer.identity,
+            clock=self._clock and [timing.VERSION, self._clock.model.sha256],
         )  # fmt: skip
         known = read_record(self._store, self._name)
         if known is not None and known.identity == key and self._present(known):
@@ -253,7 +257,23 @@ class _Run:
         heard = [heard_words(hypotheses.of(piece) or "", normalise) for piece in pieces]
         speech = [math.fsum(end - start for start, end in piece.segment.speech) for piece in pieces]
         spans = with_missed_words(words, heard, speech, align(words, heard))
+        if self._clock is not None:
+            for tie in ties(words, heard, spans):
+                spans = self._timed(self._clock, tie, pieces, words, spans)
         return placed_text(whole, words, spans, (piece.segment.utterance_id for piece in pieces))
+
+    def _timed(
+        self, clock: WordClock, tie: Tie, pieces: Sequence[Piece], words: Sequence[WrittenWord], spans: Spans
+    ) -> Spans:
+        """``spans`` with a border that what was heard leaves open where the clock has it."""
+        left, right = pieces[tie.segment : tie.segment + 2]
+        first, last = spans[tie.segment], spans[tie.segment + 1]
+        assert first is not None and last is not None
+        spoken = [word for one in words[first[0] : last[1]] for word in one.spoken]
+        middles = clock.middles(left, right, spoken, self._voice.source.channel)
+        if middles is None:
+            return spans
+        return decided(words, spans, tie, middles, (left.segment.end + right.segment.start) / 2)
 
     def _rows(self, texts: Texts, hypotheses: Hypotheses | None) -> Iterator[UtteranceText]:
         for piece in self._pieces():
@@ -262,7 +282,8 @@ class _Run:
     def _models(self) -> tuple[ListeningModel, ...]:
         if self._recognizer is None:
             return ()
-        return (ListeningModel("recogniser", self._recognizer.model_id, self._recognizer.sha256),)
+        found = ListeningModel("recogniser", self._recognizer.model_id, self._recognizer.sha256)
+        return (found, self._clock.model) if self._clock is not None and self._clock.used else (found,)
 
     def _present(self, record: TextsRecord) -> bool:
         try:
