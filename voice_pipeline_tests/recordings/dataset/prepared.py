@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recordings import manifest
 from voice_pipeline.recordings.cleaning.fingerprint import fingerprint
-from voice_pipeline.recordings.clips import wav_bytes
+from voice_pipeline.recordings.wav import wav_bytes
 from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, Unmatched, UtteranceText, write_rows
 from voice_pipeline.store import Store, identity, sha256_file, write_bytes
