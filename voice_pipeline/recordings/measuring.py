@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from voice_pipeline.recordings.cache import MeasurementCache
@@ -40,7 +40,7 @@ class Work:
     sha256: str
     bytes: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Of everything that decides what is measured."""
         return identity(kind=KIND, version=VERSION, sha256=self.sha256, read_as=key_suffix(self.path.name))
@@ -93,15 +93,22 @@ class Measured:
 
 
 class Measurements:
-    """What every file is: ``measurements.of(work)``. Nothing is held in memory but the problems of today."""
+    """What every file is. In memory are its duration and the like; levels and overview are read when asked for."""
 
-    def __init__(self, store: Store, cache: MeasurementCache, passing: dict[str, Measured]) -> None:
-        self._store, self._cache, self._passing = store, cache, passing
+    def __init__(self, store: Store, cache: MeasurementCache, found: dict[str, Measured]) -> None:
+        self._store, self._cache, self._found = store, cache, found
 
-    def of(self, one: Work, *, whole: bool = True) -> Measured:
-        """What ``one`` is; without its levels and its overview unless ``whole``."""
-        known = self._passing.get(one.key) or _known(self._store, self._cache, one.key, check=False, whole=whole)
-        return known or measure(self._store, one)
+    def of(self, one: Work) -> Measured:
+        """What ``one`` is, without its levels and its overview."""
+        return self._found[one.key]
+
+    def whole(self, one: Work) -> Measured:
+        """What ``one`` is, with its levels and its overview."""
+        data = self._cache.get(one.key)
+        try:
+            return measure(self._store, one) if data is None else Measured.from_bytes(data)
+        except ValueError:
+            return measure(self._store, one)
 
 
 @contextlib.contextmanager
@@ -113,24 +120,30 @@ def measured(
     Raises VoiceFailure ``disk_full``, ``permission_denied``, ``out_of_memory``.
     """
     with MeasurementCache.open(store, KIND) as cache:
-        missing = {one.key: one for one in work if _known(store, cache, one.key, whole=False) is None}
+        found: dict[str, Measured] = {}
+        missing: dict[str, Work] = {}
+        for one in work:
+            if one.key not in found and one.key not in missing:
+                known = _known(store, cache, one.key)
+                if known is None:
+                    missing[one.key] = one
+                else:
+                    found[one.key] = known
         seconds = sum(one.seconds_by_size for one in missing.values())
-        passing: dict[str, Measured] = {}
         results: Iterator[Measured | bytes]
         if len(missing) == 1:  # one long recording: here, so that its progress is seen
             results = (measure(store, one, progress) for one in missing.values())
         else:
             results = in_processes(partial(_measure_stored, store), missing.values(), seconds=seconds)
         for one, result in zip(missing.values(), results, strict=True):
-            found = result if isinstance(result, Measured) else Measured.from_bytes(result, whole=False)
-            if found.lasting:
-                cache.put(one.key, result if isinstance(result, bytes) else result.to_bytes())
-            else:
-                passing[one.key] = found
+            data = result if isinstance(result, bytes) else result.to_bytes()
+            found[one.key] = Measured.from_bytes(data, whole=False)
+            if isinstance(result, bytes) or result.lasting:
+                cache.put(one.key, data)
             if progress is not None and len(missing) > 1:
-                progress(found.seconds)
+                progress(found[one.key].seconds)
         cache.commit()
-        yield Measurements(store, cache, passing)
+        yield Measurements(store, cache, found)
 
 
 def measure(store: Store, one: Work, progress: Callable[[float], None] | None = None) -> Measured:
@@ -163,16 +176,14 @@ def measure(store: Store, one: Work, progress: Callable[[float], None] | None = 
     )
 
 
-def _known(
-    store: Store, cache: MeasurementCache, key: str, *, check: bool = True, whole: bool = True
-) -> Measured | None:
-    """What was measured, if what was decoded is still there, byte for byte where it is to be checked."""
+def _known(store: Store, cache: MeasurementCache, key: str) -> Measured | None:
+    """What was measured, if what was decoded is still there byte for byte; without levels and overview."""
     data = cache.get(key)
     if data is None:
         return None
     try:
-        known = Measured.from_bytes(data, whole=whole)
-        if check and known.decoded is not None:
+        known = Measured.from_bytes(data, whole=False)
+        if known.decoded is not None:
             path = store.resolve(known.decoded)
             if not path.exists():
                 return None

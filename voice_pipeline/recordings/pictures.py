@@ -30,6 +30,7 @@ _STEPS_FROM_DB = 120.0  # what a stored step of 0 means: this far below full sca
 _DPI = 80
 _INCHES = (8.0, 2.4)
 _AXES = (0.08, 0.22, 0.9, 0.74)  # left, bottom, width, height, as shares of the picture
+_POWER_OF_STEP = np.array([0.0, *(10 ** ((step / 2 - _STEPS_FROM_DB) / 10) for step in range(1, 256))])
 
 
 class Overview:
@@ -63,10 +64,12 @@ class Overview:
         """Add the overview of the next piece of audio: each of its columns goes where its middle falls."""
         middles = self._seconds + (np.arange(part.columns) + 0.5) * part.total_seconds / part.columns
         columns = np.minimum((middles / self.total_seconds * self.columns).astype(np.int64), self.columns - 1)
-        np.minimum.at(self.low, columns, part.low)
-        np.maximum.at(self.high, columns, part.high)
-        np.add.at(self.power, columns, part.power)
-        np.add.at(self.windows, columns, part.windows)
+        starts = np.flatnonzero(np.diff(columns, prepend=-1))  # where the next column of the whole picture begins
+        into = columns[starts]
+        self.low[into] = np.minimum(self.low[into], np.minimum.reduceat(part.low, starts))
+        self.high[into] = np.maximum(self.high[into], np.maximum.reduceat(part.high, starts))
+        self.power[into] += np.add.reduceat(part.power, starts)
+        self.windows[into] += np.add.reduceat(part.windows, starts)
         self._seconds += part.total_seconds
 
     def to_bytes(self) -> bytes:
@@ -89,8 +92,7 @@ class Overview:
         lines = np.frombuffer(data, "<f4", 3 * columns, 8).reshape(3, columns)
         made.low, made.high, made.windows = lines[0].copy(), lines[1].copy(), lines[2].astype(np.float64)
         steps = np.frombuffer(data, np.uint8, columns * (_BINS // 2), 8 + 12 * columns).reshape(columns, -1)
-        mean = 10 ** ((steps / 2 - _STEPS_FROM_DB) / 10) * (steps > 0)
-        made.power = mean.repeat(2, axis=1) * made.windows[:, np.newaxis]
+        made.power = (_POWER_OF_STEP[steps] * made.windows[:, np.newaxis]).repeat(2, axis=1)
         return made
 
     def _add_envelope(self, columns: NDArray[np.int64], hops: Samples) -> None:

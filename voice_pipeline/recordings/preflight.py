@@ -171,7 +171,7 @@ def _judge(
     work = [piece.work for piece in pieces if piece.work is not None]
     counter = _Counter(progress, work)
     with measured(store, work, progress=counter.add) as found:
-        rows = [_row(piece, found.of(piece.work, whole=False) if piece.work else None, voice) for piece in pieces]
+        rows = [_row(piece, found.of(piece.work) if piece.work else None, voice) for piece in pieces]
         usable = [row for row in rows if row.problem is None]
         if not usable:
             raise _nothing_usable(recordings, rows)
@@ -179,7 +179,7 @@ def _judge(
         whole = _Whole(sum(row.seconds for row in usable))
         for piece, row in zip(pieces, rows, strict=True):
             if piece.work is not None and row.problem is None:
-                whole.add(found.of(piece.work))
+                whole.add(found.whole(piece.work))
     figures = whole.levels.figures()
     count, files_sha256 = write_rows(store.audio_files(name), rows)
     counter.end()

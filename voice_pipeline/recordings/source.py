@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from voice_pipeline.voice import TextKind, Voice
 
 LFS_SIGNATURE = b"version https://git-lfs.github.com/spec/v1"
 PARQUET_SUFFIX = ".parquet"
+_SUFFIXES = AUDIO_SUFFIXES | {PARQUET_SUFFIX}
+_HASHED_AT_ONCE = 16  # files
 _NAMED = 5  # files that one message names; it counts the others
 
 OnProgress = Callable[[int, int], None]
@@ -146,8 +148,10 @@ def content_digest(recordings: Recordings) -> tuple[str, dict[str, str]]:
             detail = f"cannot be read: {error.strerror or error}"
             raise recordings.failure("audio_undecodable", [file.name], detail) from error
         return digest, {file.name: digest}
+    files = recordings.files
+    chunks = (files[start : start + _HASHED_AT_ONCE] for start in range(0, len(files), _HASHED_AT_ONCE))
     with ThreadPoolExecutor(processes()) as pool:  # threads: hashing holds no lock
-        digests = dict(zip((file.name for file in recordings.files), pool.map(_digest, recordings.files), strict=True))
+        digests = {name: digest for some in pool.map(_digests, chunks) for name, digest in some}
     return hashlib.sha256(canonical_json(sorted(digests.items()))).hexdigest(), digests
 
 
@@ -202,19 +206,20 @@ def _beside(recording: Path) -> list[str]:
 
 def _walk(root: Path) -> Iterator[tuple[Path, str, bool]]:
     """(path, name relative to root, whether it is to be audio) of every file, and of what should be a file."""
-    unread = list[Path]()
-    for folder, subfolders, names in os.walk(root, onerror=lambda error: unread.append(Path(error.filename))):
+    unread = list[str]()
+    start = len(str(root).rstrip("/")) + 1
+    for folder, subfolders, names in os.walk(root, onerror=lambda error: unread.append(error.filename)):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in [*subfolders, *names]:
-            if name.startswith("."):
-                continue
-            path = Path(folder) / name
-            audio = path.suffix.lower() in AUDIO_SUFFIXES or path.suffix.lower() == PARQUET_SUFFIX
-            is_folder = name in subfolders
-            if audio or not is_folder or path.is_symlink():
-                yield path, path.relative_to(root).as_posix(), audio or is_folder
+        for is_folder, some in ((True, subfolders), (False, names)):
+            for name in some:
+                if name.startswith("."):
+                    continue
+                path = f"{folder.rstrip('/')}/{name}"
+                audio = "." in name and f".{name.rpartition('.')[2].lower()}" in _SUFFIXES
+                if audio or not is_folder or Path(path).is_symlink():
+                    yield Path(path), path[start:], audio or is_folder
     for path in unread:
-        yield path, path.relative_to(root).as_posix(), True
+        yield Path(path), path[start:], True
 
 
 def _judged(path: Path, root: Path, name: str) -> SourceFile:
@@ -239,18 +244,22 @@ def _judged(path: Path, root: Path, name: str) -> SourceFile:
     except OSError as error:
         return bad("missing_audio_path", f"cannot be reached: {error.strerror or error}")
     if stat.S_ISDIR(status.st_mode):
-        if path.suffix.lower() in AUDIO_SUFFIXES:
+        if path.suffix.lower() in _SUFFIXES:
             return bad("audio_undecodable", "is a folder, not a recording")
         return bad("audio_undecodable", "cannot be read: it is a folder that may not be opened")
     if not stat.S_ISREG(status.st_mode):
         return bad("audio_undecodable", "is not a regular file")
     try:
-        with path.open("rb") as stream:
+        with path.open("rb", buffering=0) as stream:
             if stream.read(len(LFS_SIGNATURE)) == LFS_SIGNATURE:
                 return bad("lfs_pointer", "is a Git LFS pointer: the audio itself was not fetched")
     except OSError as error:
         return bad("audio_undecodable", f"cannot be read: {error.strerror or error}")
     return SourceFile(name, path, status.st_size)
+
+
+def _digests(files: Sequence[SourceFile]) -> list[tuple[str, str]]:
+    return [(file.name, _digest(file)) for file in files]
 
 
 def _digest(file: SourceFile) -> str:
