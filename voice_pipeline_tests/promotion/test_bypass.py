@@ -156,6 +156,46 @@ def dataset_made_again_and_bundle_built_on_the_old_training(ready: ReadyVoice) -
     ready.evaluate()
 
 
+@attack("too_little_speech", "at least 9 are needed")
+def dataset_too_small_for_its_gates(ready: ReadyVoice) -> None:
+    ready.configure(dataset_gates={**CONFIG["dataset_gates"], "min_minutes": 9})
+
+
+@attack("too_little_speech", "at least 9 are needed")
+def blockers_taken_out_of_the_record_of_the_dataset(ready: ReadyVoice) -> None:
+    ready.configure(dataset_gates={**CONFIG["dataset_gates"], "min_minutes": 9})
+    edit_json(ready.store.record(NAME, "dataset_manifest"), blockers=[], verdicts=[])
+
+
+@attack("several_speakers", "somebody else speaks")
+def dataset_whose_record_names_a_blocker(ready: ReadyVoice) -> None:
+    blocker = {"reason": "several_speakers", "detail": "somebody else speaks"}
+    edit_json(ready.store.record(NAME, "dataset_manifest"), blockers=[blocker])
+
+
+@attack("split_leak", "1 pairs of the same sound")
+def utterance_on_both_sides_of_the_split(ready: ReadyVoice) -> None:
+    path = ready.store.dataset_manifest(NAME, ready.voice.job_type)
+    entries = read_json(path)["entries"]
+    one, other = (next(e for e in entries if e["split"] == side) for side in ("train", "validation"))
+    other.update(sha256=one["sha256"], target=one["target"])
+    edit_json(path, entries=entries)
+
+
+@attack("verification_failed", "keeps what today's gates reject")
+def noisy_utterance_kept(ready: ReadyVoice) -> None:
+    path = ready.store.dataset_manifest(NAME, ready.voice.job_type)
+    entries = read_json(path)["entries"]
+    entries[0]["snr_db"] = 1.0
+    edit_json(path, entries=entries)
+
+
+@attack("verification_failed", "are not those of clean_utterances")
+def measurements_taken_away(ready: ReadyVoice) -> None:
+    ready.store.utterances(NAME).unlink()
+    ready.store.utterances(NAME).touch()
+
+
 @attack("verification_failed", "other features, another recipe")
 def features_edited_after_the_training(ready: ReadyVoice) -> None:
     index = ready.store.features(NAME) / "index.jsonl"
