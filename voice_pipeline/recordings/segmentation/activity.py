@@ -26,7 +26,7 @@ PROBABILITY_SECONDS = WINDOW / SAMPLE_RATE
 LEVEL_SECONDS = LEVEL_STEP / SAMPLE_RATE
 SILENCE_DB = -127.5  # dBFS; nothing is quieter
 # The detector remembers for long: after a running start of 2 s its answers differ by up to 0.25 from those after the
-# whole recording, after 20 s by 0.05. Neither is truer. The recording's own start is heard from silence.
+# whole recording, after 20 s by 0.05. Neither is truer. The recording's own start is heard as after silence.
 RUNNING_START_SECONDS = 20
 _TAIL_SECONDS = 1  # read behind a part, for the resampler's filter
 _QUALITY = "MQ"  # of soxr: 16 bits of precision; the detector and a level in half decibels need no more
