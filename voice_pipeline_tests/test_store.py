@@ -18,6 +18,7 @@ from voice_pipeline.store import (
     exclusive,
     identity,
     inside,
+    link_file,
     profile_id,
     read_json,
     write_bytes,
@@ -174,3 +175,52 @@ def test_a_lock_is_held_once_and_given_back(tmp_path: Path) -> None:
         assert caught.value.reason == "voice_busy"
     with exclusive(lock, voice="ada"):
         pass
+
+
+def test_linked_files_are_neither_copied_nor_lost(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "cache/a", b"a")
+    for _ in range(2):  # a second time: the old folder goes, its links with it
+        with atomic_folder(tmp_path / "set", linked="clips") as folder:
+            (folder / "clips").mkdir()
+            link_file(tmp_path / "cache/a", folder / "clips/a")
+            (folder / "about").write_text("x")
+    assert (tmp_path / "set/clips/a").stat().st_ino == (tmp_path / "cache/a").stat().st_ino
+    assert (tmp_path / "cache/a").stat().st_nlink == 2
+    assert (tmp_path / "set/about").stat().st_mode & 0o777 == 0o644
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "set"}
+
+
+def test_where_nothing_can_be_linked_files_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    write_bytes(tmp_path / "a", b"a")
+    monkeypatch.setattr(os, "link", refuse)
+    link_file(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"a"
+    with pytest.raises(FileNotFoundError):
+        link_file(tmp_path / "none", tmp_path / "c")
+
+
+def test_what_a_link_leads_to_is_not_removed_with_it(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/kept").write_text("x")
+    (tmp_path / "set").symlink_to(tmp_path / "elsewhere")
+    with atomic_folder(tmp_path / "set") as folder:
+        (folder / "link").symlink_to(tmp_path / "elsewhere")
+        (folder / "a").write_text("a")
+    with atomic_folder(tmp_path / "set") as folder:
+        (folder / "b").write_text("b")
+    assert (tmp_path / "elsewhere/kept").read_text() == "x"
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["b"]
+    assert not (tmp_path / "set").is_symlink()
+
+
+def test_a_folder_with_folders_is_replaced(tmp_path: Path) -> None:
+    for name in "ab":
+        with atomic_folder(tmp_path / "set") as folder:
+            (folder / name / "deep").mkdir(parents=True)
+            (folder / name / "deep/file").write_text(name)
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "set", "set/b", "set/b/deep", "set/b/deep/file",
+    ]  # fmt: skip

@@ -91,10 +91,9 @@ def advise(
 
 def _lexicon(frontend: Frontend) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(word, phones without stress) of every plain word of the lexicon, sorted; nothing for a language without one."""
-    text: Callable[[], str] | None = getattr(frontend, "phoneme_dict_text", None)
-    if text is None:
-        return
-    for line in text().splitlines():
+    text: Callable[[], str | None] | None = getattr(frontend, "phoneme_dict_text", None)
+    lexicon = text() if text is not None else None
+    for line in (lexicon or "").splitlines():
         word, _, phones = line.partition("  ")
         if word.isalpha() and phones:
             yield word.lower(), tuple(map(plain, phones.split()))
@@ -112,24 +111,30 @@ def _rare_pairs(lexicon: list[tuple[str, tuple[str, ...]]], sounds: Sounds) -> l
 def _examples(
     lexicon: list[tuple[str, tuple[str, ...]]], rare: set[str], wanted: list[Pair]
 ) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """Words for each sound and pair. Words of four to seven letters are the ones people know; first those with more of
-    what is wanted.
-    """
+    """Words for each sound and pair: ordinary ones first, then those that hold more of what is wanted."""
+    known = {word for word, _ in lexicon}
     pairs = set(wanted[:_PAIRS])
-    scored: list[tuple[int, str, set[tuple[str, ...]]]] = []
+    scored: list[tuple[int, int, str, set[tuple[str, ...]]]] = []
     for word, phones in lexicon:
         if 4 <= len(word) <= 7:
             held: set[tuple[str, ...]] = {(phone,) for phone in rare.intersection(phones)}
             held |= pairs.intersection(itertools.pairwise(phones))
             if held:
-                scored.append((-len(held), word, held))
+                scored.append((-_forms(word, known), -len(held), word, held))
     found: dict[tuple[str, ...], list[str]] = {}
-    for _, word, held in sorted(scored, key=lambda one: one[:2]):
+    for _, _, word, held in sorted(scored, key=lambda one: one[:3]):
         for one in held:
             examples = found.setdefault(one, [])
             if len(examples) < _WORDS:
                 examples.append(word)
     return {one: tuple(words) for one, words in found.items()}
+
+
+def _forms(word: str, known: set[str]) -> int:
+    """How many of a word's inflected forms the lexicon has, three at most: names and rare words have few."""
+    stem = word.removesuffix("e")
+    forms = (f"{word}s", f"{stem}ed", f"{stem}ing", f"{word}ly", f"{stem}er")
+    return min(sum(form in known for form in forms), 3)
 
 
 def _sentences(
