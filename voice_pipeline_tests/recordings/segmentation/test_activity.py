@@ -16,6 +16,7 @@ from voice_pipeline.recordings.decoding import DecodeError
 from voice_pipeline.recordings.segmentation import activity
 from voice_pipeline.recordings.segmentation.activity import Activity, NoSuchChannelError, joined, measure, part_count
 from voice_pipeline.recordings.segmentation.cuts import cut_at_pauses
+from voice_pipeline.recordings.segmentation.speech import speech_intervals
 from voice_pipeline_tests.recordings.segmentation.speech_material import Samples, join
 
 pytestmark = pytest.mark.recordings
@@ -51,6 +52,22 @@ def test_parts_are_what_the_whole_is(
     for one, other in zip(*cuts, strict=True):
         assert one.start == pytest.approx(other.start, abs=0.04)
         assert one.end == pytest.approx(other.end, abs=0.04)
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("word", ["Old.", "Of.", "Activated."])
+def test_a_word_that_begins_at_once_is_heard_at_once(word: str, detector: VoiceActivity, tmp_path: Path) -> None:
+    """The detector's blank state misses the first two and hears the third 0.2 s late."""
+    hibari = pytest.importorskip("hibari", reason="generated speech needs the demo extra")
+    engine = hibari.Hibari(voice="heart")
+    samples = np.asarray(engine(word, seed=0), np.float32)
+    loud = np.flatnonzero(np.abs(samples) > 0.02)
+    samples = samples[loud[0] : loud[-1] + 1]
+    soundfile.write(tmp_path / "a.wav", samples, engine.sample_rate)
+    found = all_of(tmp_path / "a.wav", detector)
+    ((start, end),) = speech_intervals(found.probabilities, found.levels, len(samples) / engine.sample_rate)
+    assert start < 0.1
+    assert end > len(samples) / engine.sample_rate - 0.1
 
 
 def test_parts_begin_where_windows_and_levels_do() -> None:
