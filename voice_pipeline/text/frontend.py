@@ -116,6 +116,11 @@ class TextFrontend:
         """The symbol of each id."""
         return self.language.symbol_table
 
+    @property
+    def foreign_letters(self) -> frozenset[str]:
+        """Symbols of names and loanwords alone, which nobody misses in a dataset."""
+        return self.language.foreign_letters
+
     def phoneme_dict_text(self) -> str | None:
         """The lexicon in CMUdict's form for NeMo's ``EnglishG2p``; None for a language that is read by letters."""
         return self._reader.phoneme_dict_text()

@@ -43,6 +43,10 @@ class Language(Protocol):
     def symbol_table(self) -> tuple[str, ...]:
         """The symbol of each id. A trained model depends on the order."""
 
+    @property
+    def foreign_letters(self) -> frozenset[str]:
+        """Symbols of names and loanwords alone, which nobody misses in a dataset."""
+
     def reader(self, folder: Path | None) -> Reader:
         """The reader from a saved front end's folder, or (None) from the installed packages. Raises ConfigError."""
 

@@ -138,6 +138,15 @@ def test_tables_never_change() -> None:
         assert len(set(table)) == len(table)
 
 
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_foreign_letters_are_some_of_the_table(code: str) -> None:
+    frontend = frontend_of(code)
+    assert frontend.foreign_letters < set(frontend.symbol_table)
+    numbers = "".join(frontend.normalise(str(number)) for number in range(1, 30))
+    assert not frontend.foreign_letters & set(numbers)
+    assert frontend_of("en-US").foreign_letters == frozenset()
+
+
 @pytest.mark.parametrize("code", ["it-IT", "es-MX", "fr-CA", "ru-RU"])
 def test_a_saved_front_end_reads_alike_and_is_the_same_bytes(code: str, tmp_path: Path) -> None:
     frontend = frontend_of(code)

@@ -40,7 +40,8 @@ class Sounds:
     """Counts the sounds of texts: phones without stress, or letters."""
 
     def __init__(self, frontend: Frontend) -> None:
-        self.inventory = inventory(frontend.symbol_table)
+        foreign: frozenset[str] = getattr(frontend, "foreign_letters", frozenset())  # of names and loanwords alone
+        self.inventory = inventory(frontend.symbol_table) - foreign
         self.phones: Counter[str] = Counter()
         self.pairs: Counter[tuple[str, str]] = Counter()
         self._of_word = lru_cache(_CACHED_WORDS)(lambda word: self._sounds(frontend, word))

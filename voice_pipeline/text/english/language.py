@@ -24,6 +24,7 @@ class English:
     code = "en-US"
     version = normaliser.VERSION
     symbol_table = SYMBOL_TABLE
+    foreign_letters: frozenset[str] = frozenset()
 
     def reader(self, folder: Path | None) -> WordReader:
         """See Language."""

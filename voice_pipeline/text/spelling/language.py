@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 from voice_pipeline.text.spelling.normaliser import MARKS, SpellingNormaliser
-from voice_pipeline.text.spelling.writing import Writing
+from voice_pipeline.text.spelling.writing import FOREIGN_LETTERS, Writing
 from voice_pipeline.text.symbols import APOSTROPHE, OOV, PAD, SPACE
 
 _VOWELS = frozenset("aeiouyæøœıаеёиоуыэюяіїєαεηιουω")
@@ -38,6 +38,7 @@ class SpelledLanguage:
         self.code = code
         self.version = writing.version
         self.letters = writing.letters
+        self.foreign_letters = frozenset(FOREIGN_LETTERS.get(writing.language, ""))
         self.marks = (*MARKS, *writing.marks)
         self._writing = writing
 

@@ -363,6 +363,12 @@ _BY_LANGUAGE = {
         _GREEK,
     )
 }
+# Letters of names and loanwords alone: a dataset need not hold them.
+FOREIGN_LETTERS = {
+    **{"cs": "qwx", "da": "éqwxz", "de": "qxy", "el": "ΐΰ", "es": "kw", "fi": "åbcfqšwxzž", "fr": "kwæüÿ"},
+    **{"hu": "qwx", "it": "jkwxyíîóú", "nb": "àcêòóôqwxz", "nl": "áäèêíïóöqúüxy", "pl": "qvx"},
+    **{"pt": "kwyü", "sv": "àéqwz", "tr": "âîqûwx"},
+}
 LANGUAGES = tuple(sorted(_BY_LANGUAGE))
 
 # Spanish-speaking countries that write 3.5 for three and a half (CLDR: es_419 and what does not differ from it).
