@@ -1,19 +1,20 @@
 """The borders between pieces that what was heard leaves open: decided by the clock.
 
-    spans = with_missed_words(words, heard, speech_seconds, spans)
+    spans = with_missed_words(spans, ((one, unheard(one)) for one in missed(words, heard, speech_seconds, spans)))
     for tie in ties(words, heard, spans):
         spans = decided(spans, tie, times, cut)         # times: of the two pieces' words, by forced alignment
 
 Two things a recogniser does at the end of a segment cannot be told from its words alone. It swallows a word or two, or
 mishears them, so that they fit behind the border as well as before it: forced alignment of the two pieces' words says
 on which side of the cut they were spoken (English only; elsewhere, and where it fails, a mark of punctuation decides,
-see ``alignment``). And it drops the rest of a sentence, which then looks as if nobody had read it: where a segment's
-speech is too long for what was heard in it, and just long enough for the words beside it, they were spoken in it.
+see ``alignment``). And it drops the rest of a sentence, which then looks as if nobody had read it: where the
+recogniser's own times of words leave speech at that end of the segment, as long as the missing words take, they were
+spoken in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -37,6 +38,16 @@ class Tie:
 
     segment: int
     borders: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Words of the text between two pieces, that the segment ``segment`` may hold behind (or before) what was heard."""
+
+    segment: int
+    behind: bool
+    words: Span
+    seconds: float  # that they take at the reader's usual speed
 
 
 def ties(written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], spans: Spans) -> Iterator[Tie]:
@@ -73,37 +84,49 @@ def decided(written: Sequence[WrittenWord], spans: Spans, tie: Tie, middles: Seq
     return tuple(changed)
 
 
-def with_missed_words(
+def missed(
     written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], speech_seconds: Sequence[float], spans: Spans
-) -> Spans:
-    """Text between two pieces that nobody seemed to speak, given to the piece whose speech has the time for it."""
+) -> Iterator[Missed]:
+    """Words that were left out, with each neighbour whose speech is longer than what was heard in it takes."""
     rates = [
         len(" ".join(words)) / seconds
         for words, seconds, span in zip(heard, speech_seconds, spans, strict=True)
-        if span is not None and seconds > 1
+        if span is not None and seconds > 0.5
     ]
     if len(rates) < _ENOUGH:
-        return spans
+        return
     rate = median(rates)  # characters a second
-    changed = list(spans)
-    placed = [number for number, span in enumerate(spans) if span is not None]
-    for number, following in zip([None, *placed], [*placed, None], strict=True):
-        first = 0 if number is None else changed[number][1]  # type: ignore[index]
-        last = len(written) if following is None else changed[following][0]  # type: ignore[index]
+    placed = [(number, span) for number, span in enumerate(spans) if span is not None]
+    for before, after in zip([None, *placed], [*placed, None], strict=True):
+        first = before[1][1] if before is not None else 0
+        last = after[1][0] if after is not None else len(written)
         if not 0 < last - first <= _MOST_MISSED:
             continue
         needed = len(_spoken(written, first, last)) / rate
-        fits = {}
-        for place in (number, following):
-            if place is not None:
-                left = speech_seconds[place] - len(" ".join(heard[place])) / rate
-                if left >= _LEAST_SECONDS and _FITTING[0] <= left / needed <= _FITTING[1]:
-                    fits[place] = abs(left - needed)
-        if fits:
-            best = min(fits, key=lambda place: (fits[place], place))
-            span = changed[best]
-            assert span is not None
-            changed[best] = (span[0], last) if best == number else (first, span[1])
+        for neighbour, behind in ((before, True), (after, False)):
+            if neighbour is not None:
+                left = speech_seconds[neighbour[0]] - len(" ".join(heard[neighbour[0]])) / rate
+                if left >= _LEAST_SECONDS / 2 and left >= needed / 3:
+                    yield Missed(neighbour[0], behind, (first, last), needed)
+
+
+def with_missed_words(spans: Spans, found: Iterable[tuple[Missed, float]]) -> Spans:
+    """``spans`` with words that were left out, where a segment has the time for them.
+
+    With each comes how many seconds of the segment's speech lie behind the last word that was heard in it, or before
+    the first. Of two segments the one whose time fits best has them.
+    """
+    best: dict[Span, tuple[float, Missed]] = {}
+    for one, unheard in found:
+        if unheard >= _LEAST_SECONDS and _FITTING[0] <= unheard / one.seconds <= _FITTING[1]:
+            apart = abs(unheard - one.seconds)
+            if one.words not in best or apart < best[one.words][0]:
+                best[one.words] = (apart, one)
+    changed = list(spans)
+    for _, one in best.values():
+        span = changed[one.segment]
+        assert span is not None
+        changed[one.segment] = (span[0], one.words[1]) if one.behind else (one.words[0], span[1])
     return tuple(changed)
 
 

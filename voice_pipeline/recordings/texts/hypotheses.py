@@ -58,7 +58,7 @@ class Hypotheses:
 
     def __init__(self, cache: MeasurementCache, recognizer: Recognizer, channel: Channel) -> None:
         self._cache = cache
-        self._recognizer = recognizer
+        self.recognizer = recognizer
         self._channel = channel
         self._identity = recognizer.identity
 
@@ -102,7 +102,7 @@ class Hypotheses:
         jobs = self._jobs(pieces())
         heard: Iterator[tuple[_Job, list[str]]]
         if missing < PARALLEL_FROM or processes() == 1:
-            heard = (_heard(job, self._recognizer) for job in jobs)
+            heard = (_heard(job, self.recognizer) for job in jobs)
         else:
             arguments = (project, voice, self._identity)
             heard = in_processes(_work, jobs, seconds=missing, initializer=_load, initargs=arguments)
@@ -121,7 +121,7 @@ class Hypotheses:
         key = self._key(piece)
         data = self._cache.get(key)
         if data is None:
-            data = _heard(_Job((piece,), self._channel), self._recognizer)[1][0].encode()
+            data = _heard(_Job((piece,), self._channel), self.recognizer)[1][0].encode()
             self._cache.put(key, data)
         return data.decode()
 

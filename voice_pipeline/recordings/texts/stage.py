@@ -36,9 +36,9 @@ from voice_pipeline.recordings.tables import (
 )
 from voice_pipeline.recordings.texts import timing
 from voice_pipeline.recordings.texts.alignment import align
-from voice_pipeline.recordings.texts.borders import Spans, Tie, decided, ties, with_missed_words
+from voice_pipeline.recordings.texts.borders import Spans, Tie, decided, missed, ties, with_missed_words
 from voice_pipeline.recordings.texts.comparison import heard_words
-from voice_pipeline.recordings.texts.hypotheses import MAX_SECONDS, Hypotheses, Piece
+from voice_pipeline.recordings.texts.hypotheses import MAX_SECONDS, Hypotheses, Piece, read_piece
 from voice_pipeline.recordings.texts.judging import Judgement, KeptJudgement
 from voice_pipeline.recordings.texts.matching import Placed, Texts, placed_text
 from voice_pipeline.recordings.texts.timing import WordClock
@@ -164,7 +164,7 @@ class _Run:
             raise VoiceFailure(
                 "recognizer_unavailable", detail, voice=self._name, file=self._source.whole[0].path_shown
             )
-        if not (self._source.clips or self._source.cues):
+        if not (self._source.clips or self._source.cues or self._source.problems):
             detail = "these recordings have no text, and this voice has no recogniser: give their text, or name a "
             detail += "recogniser under recognizer: in its config"
             raise VoiceFailure("recognizer_unavailable", detail, voice=self._name, file=self._recordings.shown)
@@ -256,11 +256,26 @@ class _Run:
         words = read_words(whole.text, normalise)
         heard = [heard_words(hypotheses.of(piece) or "", normalise) for piece in pieces]
         speech = [math.fsum(end - start for start, end in piece.segment.speech) for piece in pieces]
-        spans = with_missed_words(words, heard, speech, align(words, heard))
+        spans = align(words, heard)
+        if hypotheses.recognizer.has_words:
+            found = missed(words, heard, speech, spans)
+            timed = ((one, self._unheard(hypotheses.recognizer, pieces[one.segment], one.behind)) for one in found)
+            spans = with_missed_words(spans, timed)
         if self._clock is not None:
             for tie in ties(words, heard, spans):
                 spans = self._timed(self._clock, tie, pieces, words, spans)
         return placed_text(whole, words, spans, (piece.segment.utterance_id for piece in pieces))
+
+    def _unheard(self, recognizer: Recognizer, piece: Piece, behind: bool) -> float:
+        """Seconds of speech in a segment behind the last word that was heard in it, or before the first."""
+        samples, rate = read_piece(piece, self._voice.source.channel)
+        words = recognizer.words(samples, rate)
+        start, end = piece.segment.start, piece.segment.end
+        if words and behind:
+            start += words[-1].end
+        elif words:
+            end = start + words[0].start
+        return math.fsum(max(0.0, min(last, end) - max(first, start)) for first, last in piece.segment.speech)
 
     def _timed(
         self, clock: WordClock, tie: Tie, pieces: Sequence[Piece], words: Sequence[WrittenWord], spans: Spans

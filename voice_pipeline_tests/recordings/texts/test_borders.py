@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from voice_pipeline.recordings.texts.alignment import align
-from voice_pipeline.recordings.texts.borders import Spans, Tie, decided, ties, with_missed_words
+from voice_pipeline.recordings.texts.borders import Missed, Spans, Tie, decided, missed, ties, with_missed_words
 from voice_pipeline.recordings.texts.words import read_words
 
 TEXT = "She opened the old door and then it began to rain over all of the hills."
@@ -57,27 +59,34 @@ def _long(missing: slice) -> tuple[str, list[list[str]], list[float]]:
 
 
 def test_words_that_were_dropped_go_to_the_segment_that_has_the_time_for_them() -> None:
-    text, heard, seconds = _long(slice(5, 10))
-    words = read_words(text, str)
-    spans = align(words, heard)
-    assert spans[2] == (20, 25)
-    assert with_missed_words(words, heard, seconds, spans)[2] == (20, 30)
-    text, heard, seconds = _long(slice(0, 5))
-    spans = align(words, heard)
-    assert spans[2] == (25, 30)
-    assert with_missed_words(words, heard, seconds, spans)[2] == (20, 30)
+    for dropped, span, behind in ((slice(5, 10), (20, 25), True), (slice(0, 5), (25, 30), False)):
+        text, heard, seconds = _long(dropped)
+        words = read_words(text, str)
+        spans = align(words, heard)
+        assert spans[2] == span
+        (found,) = missed(words, heard, seconds, spans)
+        assert (found.segment, found.behind, found.words[1] - found.words[0]) == (2, behind, 5)
+        assert found.seconds == pytest.approx(29 / 12, rel=0.1)
+        assert with_missed_words(spans, [(found, 2.2)])[2] == (20, 30)
+        assert with_missed_words(spans, [(found, 0.3)]) == spans  # slow reading, and words that nobody spoke
+        assert with_missed_words(spans, [(found, 9.0)]) == spans  # something else was said there
 
 
-def test_words_that_nobody_spoke_stay_left_out() -> None:
+def test_of_two_segments_with_time_the_one_that_fits_has_the_words() -> None:
+    spans: Spans = ((0, 5), (10, 16))
+    found = [(Missed(0, True, (5, 10), 2.0), 2.9), (Missed(1, False, (5, 10), 2.0), 2.1)]
+    assert with_missed_words(spans, found) == ((0, 5), (5, 16))
+    assert with_missed_words(spans, found[:1]) == ((0, 10), (10, 16))
+
+
+def test_words_that_nobody_spoke_are_not_looked_for() -> None:
     text, heard, seconds = _long(slice(5, 10))
     words = read_words(text, str)
     seconds[2] = 29 / 12
-    spans = align(words, heard)
-    assert with_missed_words(words, heard, seconds, spans) == spans
+    assert list(missed(words, heard, seconds, align(words, heard))) == []
 
 
 def test_without_enough_segments_the_speed_is_not_known() -> None:
     text, heard, seconds = _long(slice(5, 10))
     words = read_words(text, str)
-    spans = align(words, heard[:4])
-    assert with_missed_words(words, heard[:4], seconds[:4], spans) == spans
+    assert list(missed(words, heard[:4], seconds[:4], align(words, heard[:4]))) == []

@@ -189,6 +189,17 @@ def test_what_nobody_spoke_and_what_nobody_wrote_are_marked(source: _Source) -> 
     assert (record.unspoken_words, record.unwritten_segments) == (13, 1)
 
 
+def test_words_that_the_recogniser_dropped_stay_where_there_is_time_for_them(source: _Source) -> None:
+    read = (*SENTENCES[:4], "He tied the boat to the pier and then he carried the wet nets home.", *SENTENCES[4:])
+    source.recording(*read, text=" ".join(read))
+    record = source.run(ToneRecognizer(stops_at=" and then he"))
+    rows = source.rows()
+    assert rows["all-4"].hypothesis == "he tied the boat to the pier"
+    assert [row.text for row in rows.values()] == list(read)
+    assert rows["all-4"].cer == pytest.approx(0.55, abs=0.05)
+    assert record.unspoken_words == 0
+
+
 def test_one_text_runs_through_several_recordings(source: _Source) -> None:
     source.recording(*SENTENCES[:3], name="part1.wav")
     source.recording(*SENTENCES[3:], name="part2.wav")
@@ -235,6 +246,13 @@ def test_nothing_usable_at_all_is_one_failure(source: _Source) -> None:
     source.recording("", "", "")
     with pytest.raises(VoiceFailure, match="none of 3 segments") as failure:
         source.run(ToneRecognizer())
+    assert failure.value.reason == "transcript_missing"
+
+
+def test_clips_with_empty_texts_only_are_one_failure_that_says_so(source: _Source) -> None:
+    source.clips({"a": "", "b": ""})
+    with pytest.raises(VoiceFailure, match="none of 2 segments has a usable text; the first: a: ") as failure:
+        source.run(None)
     assert failure.value.reason == "transcript_missing"
 
 
