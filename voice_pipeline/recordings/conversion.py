@@ -21,13 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.recordings.containers import is_native, what_it_is
 from voice_pipeline.recordings.decoding import (
     DecodeError,
     check_shape,
+    check_whole,
     clause,
-    is_native,
+    head,
     open_audio,
-    what_it_is,
 )
 from voice_pipeline.store import Store, atomic_path, identity
 
@@ -71,13 +72,14 @@ def as_native(store: Store, path: Path, sha256: str) -> Path | None:
     None for a file that is WAV or FLAC itself. Raises DecodeError (DecoderMissing without ffmpeg, where only that
     reads the file), VoiceFailure ``disk_full`` or ``permission_denied``.
     """
-    if is_native(path):
+    start = head(path)
+    if is_native(start):
         return None
     for suffix in (".flac", ".wav"):
         cached = decoded_path(store, path.name, sha256, suffix)
         if cached.exists():
             return cached
-    kind, suffix = what_it_is(path), path.suffix.lower()
+    kind, suffix = what_it_is(start), path.suffix.lower()
     if kind in _NOT_AUDIO or (kind == "a file of another kind" and suffix in NATIVE_SUFFIXES):
         raise DecodeError(f"is {kind}, no audio, whatever its name says")
     if suffix not in FFMPEG_SUFFIXES:
@@ -105,6 +107,10 @@ def _by_libsndfile(path: Path, store: Store, sha256: str) -> Path:
     import numpy as np
     import soundfile
 
+    try:
+        check_whole(path)
+    except DecodeError as error:
+        raise _Judged(str(error)) from error
     try:
         file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError) as error:

@@ -9,6 +9,7 @@ The names of the files decide, the first lines of tables, and how long the recor
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ CLIP_SECONDS = 20.0  # a median up to this is of clips, one utterance each; abov
 _OF_RECORDINGS: dict[str, TextKind] = {".textgrid": "textgrid", ".srt": "srt", ".vtt": "vtt"}
 _OF_CLIPS_BESIDE: dict[str, TextKind] = {".lab": "lab", ".txt": "txt"}
 _LONG_ONLY = ("srt", "vtt", "textgrid")
-_CLIPS_ONLY = ("ljspeech", "piper", "lab", "nemo", "audiofolder")
+CLIPS_ONLY = ("ljspeech", "piper", "lab", "nemo", "audiofolder")
 _SAMPLED = 60  # files whose headers are read for their duration
 _HEAD_BYTES = 65_536  # of a table, to see what it is
 _BYTES_A_SECOND = 8_000  # of compressed speech whose header is not read: 64 kbit/s
@@ -82,7 +83,7 @@ def _kind(root: Path, audio: Sequence[Path], text: TextKind, because: _Because) 
     if not root.is_dir():
         because.say("it is one file: a recording that is cut into utterances")
         return "recording"
-    if text in _CLIPS_ONLY:
+    if text in CLIPS_ONLY:
         because.say("its text is given clip by clip: one utterance each")
         return "clips"
     if text in _LONG_ONLY:
@@ -176,16 +177,24 @@ def _kind_of_text_path(path: Path, audio: Sequence[Path]) -> TextKind:
     return kind_of_table(path) or "txt"
 
 
+def leaves(root: Path, path: Path) -> bool:
+    """Whether ``path`` is, through links, outside of ``root``."""
+    inner, outer = os.path.realpath(path), os.path.realpath(root)  # Path.resolve raises for a loop of links
+    return os.path.commonpath([inner, outer]) != outer
+
+
 def kind_of_table(path: Path) -> TextKind | None:
     """What form a .jsonl or .csv of texts has, by its first lines; None for a table of something else.
 
     A metadata.csv that cannot be read as text counts as LJ Speech's: its reader says what is wrong with it.
     """
+    data = b""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_HEAD_BYTES)
+        if path.is_file() and not leaves(path.parent, path):  # a pipe would be waited for
+            with path.open("rb") as stream:
+                data = stream.read(_HEAD_BYTES)
     except OSError:
-        data = b""
+        pass
     lines = [line for line in data.decode("utf-8-sig", "replace").splitlines() if line.strip()]
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".json"):

@@ -23,7 +23,7 @@ from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings import detection
 from voice_pipeline.recordings.conversion import AUDIO_SUFFIXES
 from voice_pipeline.recordings.decoding import DecodeError, check_regular
-from voice_pipeline.recordings.detection import Kind
+from voice_pipeline.recordings.detection import CLIPS_ONLY, Kind, leaves
 from voice_pipeline.recordings.tables import AudioFile
 from voice_pipeline.recordings.workers import processes
 from voice_pipeline.store import Store, canonical_json, sha256_file
@@ -113,10 +113,25 @@ def find_recordings(project: Path, voice: Voice) -> Recordings:
     )  # fmt: skip
     recordings = Recordings(name, shown, root, found.kind, tuple(files), found.text, text_path, found.because)
     check_enough(recordings, recordings.bytes, len(usable), voice.source.min_bytes)
-    if voice.source.kind == "clips" and recordings.single:
-        detail = "is one file, but the voice's config says kind: clips"
-        raise VoiceFailure("config_invalid", detail, voice=name, file=shown)
+    if problem := _contradiction(recordings):
+        raise VoiceFailure("config_invalid", problem, voice=name, file=shown)
     return recordings
+
+
+def _contradiction(recordings: Recordings) -> str | None:
+    """What the config says of the source's kind and text that cannot be."""
+    kind, text = recordings.kind, recordings.text
+    if kind == "clips" and recordings.single:
+        return "is one file, but the voice's config says kind: clips"
+    if kind == "parquet" and not any(file.path.suffix.lower() == PARQUET_SUFFIX for file in recordings.usable):
+        return "holds no .parquet file, but the voice's config says kind: parquet"
+    if kind == "parquet" and text not in ("column", "none"):
+        return f"is a table, whose text is in a column; the voice's config says text: {text}"
+    if kind != "parquet" and text == "column":
+        return "is no Parquet table, but the voice's config says text: column"
+    if recordings.single and text in CLIPS_ONLY:
+        return f"is one file, but the voice's config says text: {text}, which is of clips"
+    return None
 
 
 def check_enough(recordings: Recordings, size: int, count: int, least: int) -> None:
@@ -163,12 +178,6 @@ def read_from(store: Store, recordings_root: Path, file: AudioFile) -> Path:
     if file.decoded is not None:
         return store.resolve(file.decoded)
     return recordings_root / file.name if recordings_root.is_dir() else recordings_root
-
-
-def leaves(root: Path, path: Path) -> bool:
-    """Whether ``path`` is, through links, outside of ``root``."""
-    inner, outer = os.path.realpath(path), os.path.realpath(root)
-    return os.path.commonpath([inner, outer]) != outer
 
 
 def _look(root: Path, shown: str, voice: str) -> tuple[list[SourceFile], list[str]]:

@@ -98,6 +98,18 @@ def test_many_channels_become_a_wav(tmp_path: Path, store: Store) -> None:
     assert decoded(store, path).suffix == ".wav"
 
 
+@pytest.mark.parametrize("container", ["AIFF", "CAF", "W64", "AU"])
+@pytest.mark.parametrize("share", [0.5, 0.999])
+def test_a_file_that_ends_before_its_header_says_is_refused(
+    tmp_path: Path, store: Store, container: str, share: float
+) -> None:
+    path = tmp_path / "a.bin"
+    soundfile.write(path, tone(5), 22_050, format=container, subtype="PCM_16")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(DecodeError, match="is cut off"):
+        decoded(store, path)
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(4_000, 1), (22_050, 40)])
 def test_unlikely_shapes_are_refused(tmp_path: Path, store: Store, rate: int, channels: int) -> None:
     path = tmp_path / "a.aiff"

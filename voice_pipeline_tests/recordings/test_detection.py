@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings import detection
 from voice_pipeline.recordings.source import Recordings, find_recordings
 from voice_pipeline_tests.recordings.material import ljspeech, tone, voice, with_text_beside, write
@@ -123,3 +125,29 @@ def test_a_name_cannot_break_out_of_its_line(project: Path) -> None:
     folder = audio(project / "source", "a.wav", "b.wav", seconds=25)
     (folder / "a\nkind: evil.txt").write_text("Text.")
     assert all("\n" not in reason for reason in find(project).because)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "words"),
+    [
+        ("source/a.wav", {"kind": "clips"}, "is one file"),
+        ("source/a.wav", {"text": "ljspeech"}, "is one file"),
+        ("source", {"kind": "parquet"}, "holds no .parquet file"),
+        ("source", {"text": "column"}, "is no Parquet table"),
+        ("table", {"text": "ljspeech"}, "is a table, whose text is in a column"),
+    ],
+)
+def test_a_config_that_contradicts_the_source(project: Path, path: str, source: dict[str, str], words: str) -> None:
+    audio(project / "source", "a.wav", "b.wav")
+    (project / "table").mkdir()
+    (project / "table" / "a.parquet").write_bytes(b"PAR1" + bytes(100))
+    with pytest.raises(VoiceFailure, match=words) as caught:
+        find(project, path, **source)
+    assert caught.value.reason == "config_invalid"
+
+
+def test_a_pipe_is_not_waited_for(project: Path) -> None:
+    folder = audio(project / "source", "a.wav")
+    for name in ("metadata.csv", "x.jsonl", "a.txt"):
+        os.mkfifo(folder / name)
+    assert find(project).text == "ljspeech"

@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.conversion import AUDIO_SUFFIXES
-from voice_pipeline.recordings.source import LFS_SIGNATURE, Recordings, leaves
+from voice_pipeline.recordings.detection import leaves
+from voice_pipeline.recordings.source import LFS_SIGNATURE, Recordings
 from voice_pipeline.recordings.tables import AudioFile
 from voice_pipeline.recordings.transcripts.model import TranscriptError
 from voice_pipeline.store import canonical_json

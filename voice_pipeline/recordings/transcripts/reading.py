@@ -18,8 +18,8 @@ from voice_pipeline.recordings.transcripts import (
     timed,
     whole,
 )
-from voice_pipeline.recordings.transcripts.files import TextFolder
-from voice_pipeline.recordings.transcripts.model import Cue, SourceText, WholeText
+from voice_pipeline.recordings.transcripts.files import TextFolder, safe_id, without_suffix
+from voice_pipeline.recordings.transcripts.model import ClipText, Cue, SourceText, WholeText
 from voice_pipeline.recordings.transcripts.rows import Matched
 from voice_pipeline.voice import Voice
 
@@ -57,8 +57,18 @@ def read_source_text(project: Path, voice: Voice, recordings: Recordings, files:
             found, cues, notes = timed.read(folder, recordings.text)
         case "none":
             pass
+    clips = found.clips
+    if recordings.kind == "recording":  # what is written of a whole recording is found in it, wherever it was written
+        whole_texts += tuple(
+            WholeText((name,), f"{recordings.shown_name(name)}, as {recordings.text} has it", clip.reading)
+            for name, clip in sorted(clips.items())
+        )
+        clips = {}
+    elif recordings.kind == "clips" and cues:  # a TextGrid of a clip says when each word of it is spoken
+        clips = {name: _joined(name, each) for name, each in cues.items()}
+        cues = {}
     return SourceText(
-        clips=found.clips,
+        clips=clips,
         cues=cues,
         whole=whole_texts,
         problems=found.problems,
@@ -67,3 +77,8 @@ def read_source_text(project: Path, voice: Voice, recordings: Recordings, files:
         sha256=folder.sha256,
         notes=notes,
     )
+
+
+def _joined(name: str, cues: tuple[Cue, ...]) -> ClipText:
+    text = " ".join(cue.text for cue in cues)
+    return ClipText(safe_id(without_suffix(name)), text, text)

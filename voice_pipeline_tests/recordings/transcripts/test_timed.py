@@ -236,6 +236,15 @@ def test_any_grid_is_cues_or_one_clear_error(data: st.DataObject) -> None:
         assert all(cue.text and 0 <= cue.start < cue.end for cue in cues)
 
 
+def test_grids_of_clips_are_their_text(project: Path, store: Store) -> None:
+    folder = recordings(project, "a b.wav", "c.wav", seconds=4)
+    (folder / "a b.TextGrid").write_text(grid("words"))
+    text = read(project, store, kind="clips")
+    assert text.clips["a b.wav"].text == 'words one caf\xe9 "two"'
+    assert text.clips["a b.wav"].utterance_id.startswith("a_b_")
+    assert not text.cues
+
+
 # -- the whole text --------------------------------------------------------------------------------
 
 
@@ -290,3 +299,14 @@ def test_phone_recordings_without_text(project: Path, store: Store) -> None:
     rows, text = found(project, store)
     assert len(rows) == 2
     assert text == SourceText({}, {}, (), {}, (), "none", text.sha256)
+
+
+def test_recordings_in_a_table_have_whole_texts(project: Path, store: Store) -> None:
+    folder = recordings(project, "day1.wav", "day2.wav", seconds=25)
+    (folder / "metadata.csv").write_text("day1|All of the first day.\nday2|It cost $5.|It cost five dollars.\n")
+    text = read(project, store, kind="recording")
+    assert [(one.files, one.text) for one in text.whole] == [
+        (("day1.wav",), "All of the first day."),
+        (("day2.wav",), "It cost five dollars."),
+    ]
+    assert not text.clips
