@@ -98,7 +98,10 @@ def load_recognizer(project: Path, voice: Voice) -> Recognizer | None:
         from voice_pipeline.recognition.sphinx import SphinxRecognizer
 
         return SphinxRecognizer.load(language=voice.language, voice=name)
-    raise NotImplementedError(settings.kind)
+    from voice_pipeline.recognition.nemo_asr import NemoRecognizer
+
+    assert path is not None  # the config demands one
+    return NemoRecognizer.load(path, model_id=manifest_model_id(project, settings), voice=name)
 
 
 def manifest_model_id(project: Path, settings: RecognizerSettings) -> str:

