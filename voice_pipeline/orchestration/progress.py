@@ -22,7 +22,7 @@ class StageProgress:
         self._context, self._store = context, store
         self._step = context.asset_key.to_user_string()
         job_type = job_type_of(context.run, voice)
-        self._status = TrainStatus.start(job_type, voice.voice_profile_id, context.run_id)
+        self._status = TrainStatus.start(job_type, voice.voice_profile_id, context.run.run_id)
         # Materialised by itself in a run of another kind, it must not touch the status of a finished training.
         self._writes = trains(context.run) or job_type != voice.job_type
         self._written = time.monotonic()
