@@ -103,6 +103,7 @@ def make_workplace(root: Path, recordings: Path, *, steps: int | None = None) ->
                     "status": "not_applicable",
                     "commercial_use": True,
                 },
+                "dataset_gates": {"min_minutes": 0, "min_utterances": 2},
             }
         )
     )

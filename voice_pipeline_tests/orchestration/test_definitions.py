@@ -10,8 +10,24 @@ import pytest
 from voice_pipeline.definitions import defs
 
 GRAPH = {
-    "audio_preflight": ("recordings", set(), {"recordings_usable"}),
-    "dataset_manifest": ("recordings", {"audio_preflight"}, {"dataset_usable", "nothing_rejected"}),
+    "audio_preflight": ("recordings", set(), {"recordings_usable", "every_file_usable"}),
+    "utterance_segments": ("recordings", {"audio_preflight"}, {"speech_found"}),
+    "clean_utterances": ("recordings", {"utterance_segments"}, {"audio_measured"}),
+    "utterance_texts": ("recordings", {"utterance_segments"}, {"texts_found", "nothing_unmatched"}),
+    "dataset_manifest": (
+        "recordings",
+        {"clean_utterances", "utterance_texts"},
+        {
+            "dataset_usable",
+            "enough_minutes",
+            "enough_utterances",
+            "rejected_share",
+            "one_speaker",
+            "no_leak",
+            "phone_coverage",
+            "nothing_rejected",
+        },
+    ),
     "training_features": ("training", {"dataset_manifest"}, {"features_usable"}),
     "nemo_checkpoint": ("training", {"training_features"}, {"training_complete"}),
     "voice_bundle": ("speech", {"nemo_checkpoint"}, {"bundle_valid"}),

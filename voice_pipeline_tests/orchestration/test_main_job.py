@@ -33,6 +33,9 @@ OPEN_GATES = {
 }
 STAGES = [
     "audio_preflight",
+    "utterance_segments",
+    "clean_utterances",
+    "utterance_texts",
     "dataset_manifest",
     "training_features",
     "nemo_checkpoint",
@@ -84,7 +87,7 @@ def test_every_stage_left_its_record_and_the_bundle_is_whole(finished_run: Finis
 def test_the_terminal_showed_stages_and_training(finished_run: FinishedRun) -> None:
     shown = finished_run.done.stdout
     for number, stage in enumerate(STAGES, start=1):
-        assert f"{number}/8 {stage}" in shown
+        assert f"{number}/11 {stage}" in shown
     assert "fastpitch step" in shown
     assert "ETA" in shown
 

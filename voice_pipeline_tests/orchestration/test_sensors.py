@@ -81,9 +81,7 @@ def test_a_run_that_fails_before_its_trainer_has_a_status_and_a_report(project: 
             sensors.report_of_failed_run, instance, result.run_id, dg.DagsterEventType.RUN_FAILURE
         )
         sensors.report_of_failed_run(context)
-        (check,) = [
-            one for one in result.get_asset_check_evaluations() if one.asset_key == dg.AssetKey("audio_preflight")
-        ]
+        (check,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "recordings_usable"]
     assert not check.passed
     assert "missing_audio_path" in (check.description or "")
     status = read_status(store.train_status(VOICE, JOB))
