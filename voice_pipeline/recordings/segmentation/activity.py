@@ -58,7 +58,10 @@ class Activity:
 
     @property
     def levels(self) -> Samples:
-        """RMS in dBFS, float32 [ceil(samples / 160)]; -127.5 is digital silence."""
+        """RMS in dBFS around the 10 ms' own mean, float32 [ceil(samples / 160)]; -127.5 is digital silence.
+
+        So neither a direct current nor a rumble below speech fills the pauses.
+        """
         return self.level_codes.astype(np.float32) / np.float32(2) + np.float32(SILENCE_DB)
 
     def to_bytes(self) -> bytes:
@@ -115,12 +118,14 @@ def _measured(samples: Samples, skipped: int, detector: VoiceActivity) -> Activi
     probabilities = detector.probabilities(samples)[skipped // WINDOW :]
     samples = samples[skipped:]
     steps = -(-len(samples) // LEVEL_STEP)
-    squares = np.zeros(steps * LEVEL_STEP, np.float32)
-    np.square(samples, out=squares[: len(samples)])
+    padded = np.zeros(steps * LEVEL_STEP, np.float32)
+    padded[: len(samples)] = samples
+    rows = padded.reshape(steps, LEVEL_STEP)
     lengths = np.full(steps, LEVEL_STEP)
     if steps:
         lengths[-1] = len(samples) - (steps - 1) * LEVEL_STEP
-    power = squares.reshape(steps, LEVEL_STEP).sum(axis=1, dtype=np.float64) / lengths
+    mean = rows.sum(axis=1, dtype=np.float64) / lengths
+    power = np.square(rows).sum(axis=1, dtype=np.float64) / lengths - np.square(mean)
     decibels = 10 * np.log10(np.maximum(power, 1e-13))
     return Activity(
         len(samples),

@@ -85,6 +85,13 @@ def test_a_level_is_the_rms_in_decibels(detector: VoiceActivity, tmp_path: Path)
     assert (levels[100:] == activity.SILENCE_DB).all()
 
 
+def test_direct_current_is_no_level(detector: VoiceActivity, tmp_path: Path) -> None:
+    """Quiet noise on top of a large offset: what is heard is the noise."""
+    noise = np.random.default_rng(1).normal(0, 0.001, 16_000)
+    soundfile.write(tmp_path / "a.wav", noise + 0.4, 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(all_of(tmp_path / "a.wav", detector).levels, -60.0, atol=2.5)
+
+
 def test_channels_are_mixed_or_chosen(detector: VoiceActivity, tmp_path: Path) -> None:
     samples = np.zeros((16_000, 3))
     samples[:, 1] = 0.3 * np.sin(np.arange(16_000) * 0.3)
