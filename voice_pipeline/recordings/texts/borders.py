@@ -1,5 +1,6 @@
 """The borders between pieces that what was heard leaves open: decided by the clock.
 
+    spans = without_guesses(words, heard, spans)
     spans = with_missed_words(spans, ((one, unheard(one)) for one in missed(words, heard, speech_seconds, spans)))
     for tie in ties(words, heard, spans):
         spans = decided(spans, tie, times, cut)         # times: of the two pieces' words, by forced alignment
@@ -26,6 +27,7 @@ Spans = tuple[Span | None, ...]
 
 _REACH = 3  # words on either side of a border that may belong to the other
 _NEARLY = 2  # edits; a word that was heard on one side, however short, costs twice its length and two blanks to move
+_ALIKE = 0.6  # edits a character; unrelated sentences differ in 0.7, and the best of many in somewhat less
 _MOST_MISSED = 40  # words
 _LEAST_SECONDS = 0.8  # of speech without heard words: less is slow reading
 _FITTING = (0.6, 1.5)  # of the speech left, by what the words take at the reader's usual speed
@@ -84,6 +86,29 @@ def decided(written: Sequence[WrittenWord], spans: Spans, tie: Tie, middles: Seq
     return tuple(changed)
 
 
+def without_guesses(written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], spans: Spans) -> Spans:
+    """``spans`` without pieces that are nothing like what was heard, and that nothing beside them holds in place.
+
+    Where a stretch of text and a stretch of speech have nothing to do with each other, the cheapest split still gives
+    some of the one to some of the other. A badly heard piece between two well heard ones stays: it is where it must be.
+    """
+    alike = [
+        span is not None and _alike(words, _spoken(written, *span)) for words, span in zip(heard, spans, strict=True)
+    ]
+    kept = list(spans)
+    for number, span in enumerate(spans):
+        if span is None or alike[number] or len(spans) == 1:
+            continue
+        before, after = number - 1, number + 1
+        held = [span[0] == 0 if before < 0 else alike[before] and (spans[before] or (0, -1))[1] == span[0]]
+        held.append(
+            span[1] == len(written) if after == len(spans) else alike[after] and (spans[after] or (-1,))[0] == span[1]
+        )
+        if not all(held):
+            kept[number] = None
+    return tuple(kept)
+
+
 def missed(
     written: Sequence[WrittenWord], heard: Sequence[Sequence[str]], speech_seconds: Sequence[float], spans: Spans
 ) -> Iterator[Missed]:
@@ -132,6 +157,10 @@ def with_missed_words(spans: Spans, found: Iterable[tuple[Missed, float]]) -> Sp
 
 def _spoken(written: Sequence[WrittenWord], first: int, last: int) -> str:
     return " ".join(word for one in written[first:last] for word in one.spoken)
+
+
+def _alike(said: Sequence[str], text: str) -> bool:
+    return _edits(said, text) <= _ALIKE * max(len(" ".join(said)), len(text))
 
 
 def _edits(said: Sequence[str], text: str) -> int:

@@ -40,8 +40,9 @@ _State = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Piece:
-    """One segment and the file that its audio is read from. ``shown`` is the source's name in messages."""
+    """One segment and the file that its audio is read from. ``voice`` and ``shown``, the source, are for messages."""
 
+    voice: str
     segment: Segment
     path: Path
     shown: str
@@ -163,7 +164,7 @@ def read_piece(
             rate = int(file.samplerate)
     except (soundfile.SoundFileError, OSError) as error:
         detail = f"cannot be decoded between {first:.1f} and {last:.1f} s: {error}"
-        raise VoiceFailure("audio_undecodable", detail, file=piece.shown) from error
+        raise VoiceFailure("audio_undecodable", detail, voice=piece.voice, file=piece.shown) from error
     mono = samples.mean(axis=1) if channel == "mix" else samples[:, channel]  # preflight knows that there is one
     return np.ascontiguousarray(mono, np.float32), rate
 
@@ -178,7 +179,7 @@ class _Job:
 
 
 _recognizer: Recognizer | None = None  # of this process
-_certain: dict[Path, _State] = {}  # files of this process that were hashed, the latest ones
+_certain: dict[Path, tuple[_State, str]] = {}  # the latest files that this process has hashed
 
 
 def _load(project: Path, voice: Voice, expected: str) -> None:
@@ -199,7 +200,9 @@ def _heard(job: _Job, recognizer: Recognizer) -> tuple[_Job, list[str]]:
         state = _check_bytes(piece)
         samples, rate = read_piece(piece, job.channel)
         if _state(piece) != state:
-            raise VoiceFailure("source_changed", "was written to while it was read", file=piece.shown)
+            raise VoiceFailure(
+                "source_changed", "was written to while it was read", voice=piece.voice, file=piece.shown
+            )
         clips.append((rate, place, samples))
     texts = [""] * len(clips)
     clips.sort(key=lambda clip: clip[:2])
@@ -215,17 +218,19 @@ def _heard(job: _Job, recognizer: Recognizer) -> tuple[_Job, list[str]]:
 def _check_bytes(piece: Piece) -> _State:
     """The state of the file, which has the bytes that preflight measured; what preflight decoded, it has checked."""
     state = _state(piece)
-    if not piece.original or _certain.get(piece.path) == state:
+    if not piece.original or _certain.get(piece.path) == (state, piece.segment.source_sha256):
         return state
     try:
         digest = sha256_file(piece.path)
     except OSError as error:
         raise _gone(piece, error) from error
     if digest != piece.segment.source_sha256:
-        raise VoiceFailure("source_changed", "is not what audio_preflight measured", file=piece.shown)
+        raise VoiceFailure(
+            "source_changed", "is not what audio_preflight measured", voice=piece.voice, file=piece.shown
+        )
     if len(_certain) > _BATCH:
         _certain.clear()
-    _certain[piece.path] = state
+    _certain[piece.path] = (state, digest)
     return state
 
 
@@ -238,4 +243,6 @@ def _state(piece: Piece) -> _State:
 
 
 def _gone(piece: Piece, error: OSError) -> VoiceFailure:
-    return VoiceFailure("source_changed", f"cannot be read any more: {error.strerror or error}", file=piece.shown)
+    return VoiceFailure(
+        "source_changed", f"cannot be read any more: {error.strerror or error}", voice=piece.voice, file=piece.shown
+    )

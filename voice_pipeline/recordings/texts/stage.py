@@ -36,7 +36,15 @@ from voice_pipeline.recordings.tables import (
 )
 from voice_pipeline.recordings.texts import timing
 from voice_pipeline.recordings.texts.alignment import align
-from voice_pipeline.recordings.texts.borders import Spans, Tie, decided, missed, ties, with_missed_words
+from voice_pipeline.recordings.texts.borders import (
+    Spans,
+    Tie,
+    decided,
+    missed,
+    ties,
+    with_missed_words,
+    without_guesses,
+)
 from voice_pipeline.recordings.texts.comparison import heard_words
 from voice_pipeline.recordings.texts.hypotheses import MAX_SECONDS, Hypotheses, Piece, read_piece
 from voice_pipeline.recordings.texts.judging import Judgement, KeptJudgement
@@ -184,7 +192,7 @@ class _Run:
                     path = read_from(self._store, self._recordings.root, file)
                 except ValueError as error:
                     raise VoiceFailure("source_changed", str(error), voice=self._name, file=shown) from error
-                yield Piece(segment, path, shown, original=file.decoded is None)
+                yield Piece(self._name, segment, path, shown, original=file.decoded is None)
 
     def _listen(self, hypotheses: Hypotheses, progress: OnProgress | None) -> float:
         """Listen to all segments; seconds of audio that were ever listened to for them."""
@@ -256,7 +264,7 @@ class _Run:
         words = read_words(whole.text, normalise)
         heard = [heard_words(hypotheses.of(piece) or "", normalise) for piece in pieces]
         speech = [math.fsum(end - start for start, end in piece.segment.speech) for piece in pieces]
-        spans = align(words, heard)
+        spans = without_guesses(words, heard, align(words, heard))
         if hypotheses.recognizer.has_words:
             found = missed(words, heard, speech, spans)
             timed = ((one, self._unheard(hypotheses.recognizer, pieces[one.segment], one.behind)) for one in found)

@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 
 from voice_pipeline.recordings.texts.alignment import align
-from voice_pipeline.recordings.texts.borders import Missed, Spans, Tie, decided, missed, ties, with_missed_words
+from voice_pipeline.recordings.texts.borders import (
+    Missed,
+    Spans,
+    Tie,
+    decided,
+    missed,
+    ties,
+    with_missed_words,
+    without_guesses,
+)
 from voice_pipeline.recordings.texts.words import read_words
 
 TEXT = "She opened the old door and then it began to rain over all of the hills."
@@ -12,6 +21,16 @@ WORDS = read_words(TEXT, str)
 
 def _heard(*hypotheses: str) -> list[list[str]]:
     return [one.split() for one in hypotheses]
+
+
+def test_a_piece_is_not_kept_for_having_been_cheap() -> None:
+    heard = _heard("pack my box with jugs", "zebras vex us", "then it began to rain", "over all of the hills")
+    guessed: Spans = ((0, 3), (3, 6), (6, 11), (11, 16))
+    assert without_guesses(WORDS, heard, guessed) == (None, None, (6, 11), (11, 16))
+    heard[1] = ["the", "old", "door", "and"]
+    assert without_guesses(WORDS, heard, guessed)[:2] == ((0, 3), (3, 6))  # held in place from both sides
+    assert without_guesses(WORDS, heard, ((0, 2), *guessed[1:]))[0] is None
+    assert without_guesses(WORDS, heard[:1], guessed[:1]) == guessed[:1]
 
 
 def test_a_border_that_was_heard_on_both_sides_is_no_tie() -> None:

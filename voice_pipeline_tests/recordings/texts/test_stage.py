@@ -249,6 +249,13 @@ def test_nothing_usable_at_all_is_one_failure(source: _Source) -> None:
     assert failure.value.reason == "transcript_missing"
 
 
+def test_the_text_of_another_book_is_one_failure(source: _Source) -> None:
+    source.recording(*SENTENCES, text="Quick brown foxes jump; lazy dogs bark. Zebras vex us with jazz. Pack my box.")
+    with pytest.raises(VoiceFailure, match=r"none of 6 segments has a usable text.*text does not have it") as failure:
+        source.run(ToneRecognizer())
+    assert failure.value.reason == "transcript_missing"
+
+
 def test_clips_with_empty_texts_only_are_one_failure_that_says_so(source: _Source) -> None:
     source.clips({"a": "", "b": ""})
     with pytest.raises(VoiceFailure, match="none of 2 segments has a usable text; the first: a: ") as failure:
@@ -314,7 +321,7 @@ def test_audio_that_changed_after_preflight_is_not_heard(source: _Source) -> Non
     preflight = judged(source.project, source.store, source.voice)
     segments = source.segmented(preflight)
     write(source.folder / "b.wav", spoken("something else"), RATE)
-    with pytest.raises(VoiceFailure, match=r"source/b.wav: is not what audio_preflight measured") as failure:
+    with pytest.raises(VoiceFailure, match=r"v: source/b.wav: is not what audio_preflight measured") as failure:
         stage.run(source.project, source.voice, source.store, source._english, preflight, segments, ToneRecognizer())
     assert failure.value.reason == "source_changed"
 

@@ -43,7 +43,7 @@ def test_the_side_of_the_pause_on_which_a_word_was_spoken_is_heard(
 
     def piece(start: float, end: float) -> Piece:
         segment = Segment("s", "a.wav", "0" * 64, start, end, False)
-        return Piece(segment, tmp_path / "a.wav", "a.wav", original=True)
+        return Piece("v", segment, tmp_path / "a.wav", "a.wav", original=True)
 
     clock = WordClock.load("en-US", english)
     assert clock is not None and not clock.used
