@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +245,31 @@ def test_a_decoder_that_hangs_is_stopped(tmp_path: Path, store: Store, monkeypat
     (tmp_path / "a.m4a").write_bytes(b"\x00\x00\x00\x20ftypM4A " + bytes(100))
     with pytest.raises(DecoderMissing, match="ffmpeg did not finish in 1 s"):
         decoded(store, tmp_path / "a.m4a")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("name", ["a.aiff", pytest.param("a.m4a", marks=needs_ffmpeg)])
+def test_a_full_disk_is_called_so(tmp_path: Path, small_disk: Path, name: str) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 60 * 22_050)
+    source = write(tmp_path / "source.wav", noise)
+    if name.endswith(".m4a"):
+        ffmpeg("-i", source, tmp_path / name)
+    else:
+        soundfile.write(tmp_path / name, noise, 22_050)
+    with pytest.raises(VoiceFailure) as caught:
+        decoded(Store.open(small_disk), tmp_path / name)
+    assert caught.value.reason == "disk_full"
+    assert not [path for path in small_disk.rglob("*") if path.is_file()]
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings import measuring, preflight, workers
@@ -281,6 +284,52 @@ def test_the_number_of_processes_changes_nothing(project: Path, tmp_path: Path) 
         records.append(preflight.run(project, voice(), stores[1]))
     assert records[0] == records[1]
     assert rows(stores[0]) == rows(stores[1])
+
+
+def test_what_was_measured_before_a_kill_is_kept(project: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ljspeech(project / "source", 5)
+    opened: list[str] = []
+    real = measuring.open_audio
+
+    def killed_at_the_fourth(path: Path) -> Any:
+        opened.append(path.name)
+        if path.name == "c03.wav":
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(measuring, "open_audio", killed_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        preflight.run(project, voice(), store)
+    assert not store.record("v", preflight.STAGE).exists()
+    opened.clear()
+    monkeypatch.setattr(measuring, "open_audio", lambda path: opened.append(path.name) or real(path))
+    assert preflight.run(project, voice(), store).clip_count == 5
+    assert set(opened) == {"c03.wav", "c04.wav"}
+
+
+_LONG = """
+import resource, sys
+from pathlib import Path
+from voice_pipeline.recordings import preflight
+from voice_pipeline.store import Store
+from voice_pipeline_tests.recordings.material import voice
+record = preflight.run(Path(sys.argv[1]), voice("long.flac"), Store.open(sys.argv[2]))
+print(record.duration_seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_long_recording_is_streamed(project: Path, tmp_path: Path) -> None:
+    """An hour at 48 kHz is 691 MB of float32; what is kept of it is 16 bytes for every 100 ms."""
+    minute = np.random.default_rng(0).uniform(-0.2, 0.2, 60 * 48_000).astype(np.float32)
+    with soundfile.SoundFile(project / "long.flac", "w", 48_000, 1, "PCM_16") as stream:
+        for _ in range(60):
+            stream.write(minute)
+    command = [sys.executable, "-c", _LONG, str(project), str(tmp_path / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    seconds, kilobytes = map(float, done.stdout.split())
+    assert seconds == 3600
+    assert kilobytes < 350_000
 
 
 def test_what_was_decoded_is_made_again_when_it_is_gone_or_damaged(project: Path, store: Store) -> None:
