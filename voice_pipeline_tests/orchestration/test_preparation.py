@@ -106,15 +106,16 @@ def test_a_review_rejects_corrects_and_is_on_the_record(workplace: Workplace) ->
     rows = as_json(workplace.run("dataset", VOICE, "--last", "--json", "--limit", "0"))["utterances"]
     assert isinstance(rows, list)
     coughed, misread = rows[0]["utterance_id"], rows[1]["utterance_id"]
+    said = rows[1]["text"].removesuffix(".") + "!"
     reviews = workplace.project / "configs/reviews"
     reviews.mkdir()
-    review = {"reject": {coughed: "a cough"}, "text": {misread: "Something else was said."}}
+    review = {"reject": {coughed: "a cough"}, "text": {misread: said}}
     (reviews / f"{VOICE}.yaml").write_text(yaml.safe_dump(review))
     value = as_json(workplace.run("dataset", VOICE, "--json", "--limit", "0"))
     assert (value["count"], value["rejected_count"], value["reviewed"]) == (15, 1, 2)
     texts = {row["utterance_id"]: row for row in value["utterances"]}  # type: ignore[attr-defined]
     assert texts[coughed]["reasons"] == ["rejected_by_review"]
-    assert texts[misread]["text"] == "Something else was said."
+    assert texts[misread]["text"] == said
 
     (reviews / f"{VOICE}.yaml").write_text(yaml.safe_dump({"reject": {coughed + "x": "a cough"}}))
     done = workplace.run("dataset", VOICE)
