@@ -95,6 +95,10 @@ class Store:
         """The staged clips and the trainers' manifests of a voice."""
         return self.voice_artifacts(voice) / "dataset"
 
+    def nothing_kept(self, voice: str) -> Path:
+        """The table and the page of a preparation that kept no dataset; only there after one."""
+        return self.voice_artifacts(voice) / "nothing_kept"
+
     def report(self, voice: str, job_type: str, suffix: str) -> Path:
         """The final report of a voice: suffix ``txt`` or ``json``."""
         return self.voice_artifacts(voice) / f"report.{job_type}.{suffix}"

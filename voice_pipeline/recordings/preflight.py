@@ -175,7 +175,7 @@ def _judge(
         usable = [row for row in rows if row.problem is None]
         if not usable:
             raise _nothing_usable(recordings, rows)
-        check_enough(recordings, sum(row.bytes for row in usable), len(usable), voice.source.min_bytes)
+        check_enough(recordings, rows, voice.source.min_bytes)
         whole = _Whole(sum(row.seconds for row in usable))
         for piece, row in zip(pieces, rows, strict=True):
             if piece.work is not None and row.problem is None:

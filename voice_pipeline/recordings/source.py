@@ -112,7 +112,7 @@ def find_recordings(project: Path, voice: Voice) -> Recordings:
         text_path=text_path,
     )  # fmt: skip
     recordings = Recordings(name, shown, root, found.kind, tuple(files), found.text, text_path, found.because)
-    check_enough(recordings, recordings.bytes, len(usable), voice.source.min_bytes)
+    check_enough(recordings, files, voice.source.min_bytes)
     if problem := _contradiction(recordings):
         raise VoiceFailure("config_invalid", problem, voice=name, file=shown)
     return recordings
@@ -134,13 +134,20 @@ def _contradiction(recordings: Recordings) -> str | None:
     return None
 
 
-def check_enough(recordings: Recordings, size: int, count: int, least: int) -> None:
-    """Raises VoiceFailure ``audio_too_small`` unless the ``count`` usable files have more than ``least`` bytes."""
+def check_enough(recordings: Recordings, files: Iterable[SourceFile | AudioFile], least: int) -> None:
+    """Raises VoiceFailure ``audio_too_small`` unless the usable ones of ``files`` have more than ``least`` bytes."""
+    size = count = unusable = 0
+    first = ""
+    for file in files:
+        if file.problem is None:
+            size, count = size + file.bytes, count + 1
+        else:
+            unusable += 1
+            first = first or f"{recordings.shown_name(file.name)} {file.detail}"
     if size > least:
         return
-    unusable = len(recordings.files) - count
     what = "the recording has" if recordings.single else f"the {count} usable files have"
-    rest = f"; {unusable} more cannot be used" if unusable else ""
+    rest = f"; {unusable} more cannot be used, the first: {first}" if unusable else ""
     detail = f"{what} {size} bytes; more than {least} are needed{rest}"
     raise VoiceFailure("audio_too_small", detail, voice=recordings.voice, file=recordings.shown)
 

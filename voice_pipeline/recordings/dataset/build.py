@@ -106,7 +106,8 @@ def run(
     """Make the dataset of ``voice`` from the tables of the three stages.
 
     A dataset whose verdicts are bad is written too, so that a person can look at it: the record's ``blockers`` say why
-    it must not be trained on (see ``refuse_blocked``). Raises ConfigError for a wrong gate or review, and VoiceFailure:
+    it must not be trained on (see ``refuse_blocked``). Where nothing is left, table and page are in
+    ``store.nothing_kept(voice)``, and the former dataset stays as it is. Raises ConfigError for a wrong gate or review, and VoiceFailure:
     ``empty_dataset`` when fewer than two utterances are left (one for each split), ``table_damaged``, ``disk_full``,
     ``permission_denied``.
     """
@@ -138,7 +139,11 @@ def run(
         reject_duplicates(index, review, review_path(project, name))
         find_near(index, store.root)
         reject_near_duplicates(index, review)
-        _split(index, voice, preflight)
+        try:
+            assign(index, near_groups(index))
+        except ValueError as error:
+            shown = _write_nothing_kept(store, index, voice, gates, frontend)
+            raise _nothing_kept(index, voice, shown) from error
         base = store.dataset(name)
         index.execute(
             "UPDATE row SET target = ? || utterance_id || '.wav' WHERE kept = 1",
@@ -169,6 +174,7 @@ def run(
         manifest = _publish(store, name, job_type)
         record = _record(store, key, about, index, manifest, figures, gates, models)
     write_json(store.record(name, STAGE), record.model_dump(mode="json"))
+    shutil.rmtree(store.nothing_kept(name), ignore_errors=True)
     return record
 
 
@@ -228,18 +234,30 @@ def _check_review(index: RowIndex, review: Review, path: Path) -> None:
             )
 
 
-def _split(index: RowIndex, voice: Voice, preflight: Preflight) -> None:
-    try:
-        assign(index, near_groups(index))
-    except ValueError as error:
-        found = Counter(row.reason for row in index.rows("kept = 0"))
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(found.items()))
-        kept = index.one("SELECT COUNT(*) FROM row WHERE kept = 1")
-        detail = f"{kept} usable utterances, at least 2 are needed; rejected: {reasons or 'none'}"
-        first = next(index.rows("kept = 0"), None)
-        if first is not None:
-            detail += f"; the first is {first.source}: {first.detail}"
-        raise VoiceFailure("empty_dataset", detail, voice=voice.voice_profile_id, file=preflight.source) from error
+def _write_nothing_kept(store: Store, index: RowIndex, voice: Voice, gates: DatasetGates, frontend: Frontend) -> str:
+    """Table and page of what was rejected; the page's path, relative to the store."""
+    index.execute("UPDATE row SET split = ''")
+    sounds = Sounds(frontend)
+    figures = figures_of(index, sounds)
+    folder = store.nothing_kept(voice.voice_profile_id)
+    with atomic_folder(folder) as temporary:
+        with export.ParquetTable(temporary / export.PARQUET) as table:
+            for row in index.rows():
+                table.add(row)
+        shown = page.Page(voice, figures, gates, sounds, frontend)
+        (temporary / page.NAME).write_bytes(shown.render(index, store))
+    return store.relative(folder / page.NAME)
+
+
+def _nothing_kept(index: RowIndex, voice: Voice, shown: str) -> VoiceFailure:
+    found = Counter(row.reason for row in index.rows("kept = 0"))
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(found.items()))
+    kept = index.one("SELECT COUNT(*) FROM row WHERE kept = 1")
+    detail = f"{kept} usable utterances, at least 2 different ones are needed; rejected: {reasons or 'none'}"
+    first = next(index.rows("kept = 0"), None)
+    if first is not None:
+        detail += f"; the first is {first.source}: {first.detail}"
+    return VoiceFailure("empty_dataset", detail, voice=voice.voice_profile_id, file=shown)
 
 
 def _sample_rate(index: RowIndex, store: Store, voice: str) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.recordings.dataset.export import PARQUET
 from voice_pipeline.recordings.dataset.index import database_errors, unnamed_database
 from voice_pipeline.recordings.dataset.record import read_record
 from voice_pipeline.recordings.dataset.split import SPLITS
@@ -69,21 +70,25 @@ class Listed:
 def listing(store: Store, voice: str, *, rejected: bool | None = None, limit: int | None = None) -> list[Listed]:
     """Rows of the dataset of ``voice``, sorted by id: the rejected, the kept, or (None) both; at most ``limit``.
 
-    Raises VoiceFailure ``empty_dataset`` where there is no dataset yet, ``table_damaged`` where its table is not what
-    was written.
+    Where the latest preparation kept nothing, its rows are listed, and not those of a former dataset. Raises
+    VoiceFailure ``empty_dataset`` where there is no dataset yet, ``table_damaged`` where its table is not what was
+    written.
     """
-    record = read_record(store, voice)
-    if record is None:
-        raise VoiceFailure("empty_dataset", "there is no dataset yet", voice=voice)
+    path = store.nothing_kept(voice) / PARQUET
+    if not path.exists():
+        record = read_record(store, voice)
+        if record is None:
+            raise VoiceFailure("empty_dataset", "there is no dataset yet", voice=voice)
+        path = store.root / record.table
     found: list[Listed] = []
     try:
-        for row in _table_rows(store.resolve(record.table), list(Listed.__dataclass_fields__)):
+        for row in _table_rows(store.resolve(store.relative(path)), list(Listed.__dataclass_fields__)):
             if limit is not None and len(found) >= limit:
                 break
             if rejected is None or row["kept"] is not rejected:
                 found.append(_listed(row))
     except (OSError, ValueError) as error:
-        raise VoiceFailure("table_damaged", f"cannot be read: {error}", voice=voice, file=record.table) from error
+        raise VoiceFailure("table_damaged", f"cannot be read: {error}", voice=voice, file=path) from error
     return found
 
 

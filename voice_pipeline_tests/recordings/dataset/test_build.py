@@ -334,6 +334,10 @@ def test_too_little_is_an_empty_dataset(project: Path, store: Store, count: int)
     with pytest.raises(VoiceFailure, match="empty_dataset") as caught:
         made.make()
     assert f"{count} usable utterances" in caught.value.detail
+    assert caught.value.file == "artifacts/v/nothing_kept/index.html"
+    assert "at least 12 dB are asked" in store.resolve(caught.value.file).read_text()
+    listed = manifest.listing(store, "v", rejected=True)
+    assert [(one.utterance_id, one.reasons) for one in listed] == [("noisy", ("low_snr",))]
     assert "low_snr 1; the first is source/noisy.wav: speech is 1.0 dB above the noise" in caught.value.detail
     assert not store.dataset("v").exists()
 
@@ -347,6 +351,11 @@ def test_an_empty_dataset_leaves_the_former_one(project: Path, store: Store) -> 
         made.make()
     assert snapshot(store.dataset("v")) == before
     assert manifest.read_record(store, "v") == record
+    assert [one.kept for one in manifest.listing(store, "v")] == [False] * 4  # the latest word, not the former one
+    made.gates["min_snr_db"] = 11.0
+    made.make()
+    assert [one.kept for one in manifest.listing(store, "v")] == [True] * 4
+    assert not store.nothing_kept("v").exists()
 
 
 @pytest.mark.parametrize("table", ["segments", "texts", "utterances", "audio_files"])
