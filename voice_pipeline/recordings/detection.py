@@ -75,11 +75,11 @@ def detect(
     if text is None:
         text = _text_kind(root, audio, others, text_path, because)
     if kind is None:
-        kind = _kind(root, audio, text, because)
+        kind = _kind(root, audio, text, text_path or root, because)
     return Detected(kind, text, tuple(because.said))
 
 
-def _kind(root: Path, audio: Sequence[Path], text: TextKind, because: _Because) -> Kind:
+def _kind(root: Path, audio: Sequence[Path], text: TextKind, text_folder: Path, because: _Because) -> Kind:
     if not root.is_dir():
         because.say("it is one file: a recording that is cut into utterances")
         return "recording"
@@ -90,7 +90,7 @@ def _kind(root: Path, audio: Sequence[Path], text: TextKind, because: _Because) 
         because.say("its text has times: recordings that are cut into utterances")
         return "recording"
     if text == "kaldi":
-        segments = (root / "segments").exists()
+        segments = (text_folder / "segments").exists()
         because.say("its Kaldi folder " + ("has segments" if segments else "has one text a recording: clips"))
         return "recording" if segments else "clips"
     seconds = _typical_seconds(audio)

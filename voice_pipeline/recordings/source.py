@@ -129,7 +129,7 @@ def _contradiction(recordings: Recordings) -> str | None:
         return f"is a table, whose text is in a column; the voice's config says text: {text}"
     if kind != "parquet" and text == "column":
         return "is no Parquet table, but the voice's config says text: column"
-    if recordings.single and text in CLIPS_ONLY:
+    if recordings.single and recordings.text_path is None and text in CLIPS_ONLY:
         return f"is one file, but the voice's config says text: {text}, which is of clips"
     return None
 

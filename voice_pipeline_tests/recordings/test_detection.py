@@ -78,6 +78,15 @@ def test_kaldi(project: Path) -> None:
     assert find(project).kind == "recording"
 
 
+def test_kaldi_elsewhere(project: Path) -> None:
+    audio(project / "source", "a.wav")
+    (project / "data").mkdir()
+    for name, line in (("wav.scp", "a a.wav\n"), ("text", "a1 ONE\n"), ("segments", "a1 a 0 1\n")):
+        (project / "data" / name).write_text(line)
+    found = find(project, text_path="data")
+    assert (found.kind, found.text) == ("recording", "kaldi")
+
+
 @pytest.mark.parametrize(("suffix", "kind"), [("srt", "recording"), ("TextGrid", "recording"), ("lab", "clips")])
 def test_the_files_beside_decide(project: Path, suffix: str, kind: str) -> None:
     folder = audio(project / "source", "a.wav", "b.wav")

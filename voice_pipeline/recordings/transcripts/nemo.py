@@ -22,9 +22,10 @@ def read(folder: TextFolder) -> tuple[Matched, dict[str, tuple[Cue, ...]], tuple
     for name in find_tables(folder, "nemo", ".jsonl", ".json"):
         for row, span, speaker in folder.parsed(name, partial(parse, name)):
             speakers.update({speaker} if speaker else ())
-            if span is None or row.problem is not None:
+            clip = folder.recordings.kind != "recording"
+            if span is None or row.problem is not None or (clip and span[0] == 0):
                 rows.append(row)
-            elif folder.recordings.kind == "recording":
+            elif not clip:
                 spans.append((row, *span))
             else:
                 detail = "has an offset: it is a stretch of a recording, so source.kind must be recording"
@@ -78,4 +79,4 @@ def _span(value: dict[str, Any]) -> tuple[float, float] | None:
         start, end = float(offset), float(offset) + float(duration)
     except OverflowError:
         return None
-    return (start, end) if 0 < start < end and math.isfinite(end) else None
+    return (start, end) if 0 <= start < end and math.isfinite(end) else None

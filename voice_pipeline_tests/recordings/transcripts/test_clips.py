@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.source import LFS_SIGNATURE
 from voice_pipeline.recordings.transcripts import (
+    Cue,
     SourceText,
     TranscriptError,
     audiofolder,
@@ -355,6 +356,17 @@ def test_nemo_stretches_of_a_recording_are_cues(project: Path, store: Store) -> 
         (0.25, 1.25, "One."),
         (1.5, 2.5, "Two."),
     ]
+
+
+def test_a_manifest_of_one_recording(project: Path, store: Store) -> None:
+    write(project / "source" / "long.wav", tone(3))
+    jsonl(
+        project / "cues.jsonl",
+        {"audio_filepath": "long.wav", "text": "One.", "offset": 0, "duration": 1.25},
+        {"audio_filepath": "long.wav", "text": "Two.", "offset": 1.5, "duration": 1.0},
+    )
+    _, text = found(project, store, voice("source/long.wav", source={"text_path": "cues.jsonl"}))
+    assert text.cues == {"long.wav": (Cue(0.0, 1.25, "One."), Cue(1.5, 2.5, "Two."))}
 
 
 # -- audiofolder -----------------------------------------------------------------------------------
