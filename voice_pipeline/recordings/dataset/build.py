@@ -107,9 +107,10 @@ def run(
 
     A dataset whose verdicts are bad is written too, so that a person can look at it: the record's ``blockers`` say why
     it must not be trained on (see ``refuse_blocked``). Where nothing is left, table and page are in
-    ``store.nothing_kept(voice)``, and the former dataset stays as it is. Raises ConfigError for a wrong gate or review, and VoiceFailure:
-    ``empty_dataset`` when fewer than two utterances are left (one for each split), ``table_damaged``, ``disk_full``,
-    ``permission_denied``.
+    ``store.nothing_kept(voice)``, and the former dataset stays as it is.
+
+    Raises ConfigError for a wrong gate or review, and VoiceFailure: ``empty_dataset`` when fewer than two utterances
+    are left (one for each split), ``table_damaged``, ``disk_full``, ``permission_denied``.
     """
     name, job_type = voice.voice_profile_id, job_type or voice.job_type
     gates, review = load_dataset_gates(project, voice), read_review(project, name)

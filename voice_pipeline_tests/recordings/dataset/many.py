@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, UtteranceText, write_rows
 from voice_pipeline.store import Store
 from voice_pipeline_tests.conftest import PROJECT
-from voice_pipeline_tests.recordings.dataset.prepared import Letters, stages_of
+from voice_pipeline_tests.recordings.dataset.prepared import Letters, stages_of, write_gates
 from voice_pipeline_tests.recordings.material import voice
 
 WORDS = (PROJECT / "voice_pipeline/recordings/sample_sentences.txt").read_text(encoding="utf-8").split()
@@ -32,8 +31,7 @@ class Many:
 
 def many(project: Path, store: Store, count: int) -> Many:
     """Write the tables and the clips."""
-    (project / "configs").mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT / "configs/gates.yaml", project / "configs/gates.yaml")
+    write_gates(project)
     for number in range(count):
         wav = store.resolve(_wav(number))
         wav.parent.mkdir(parents=True, exist_ok=True)

@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 from voice_pipeline.recordings.dataset.decisions import is_technical, judge
 from voice_pipeline.recordings.dataset.rows import Row, row_of, values_of
 from voice_pipeline.recordings.thresholds import DatasetGates
+from voice_pipeline_tests.recordings.dataset.prepared import GATES
 
-GATES = DatasetGates(
-    min_seconds=0.3, max_seconds=20, min_snr_db=12, max_clipping_share=0.001, min_bandwidth_hz=3600,
-    min_speech_share=0.25, min_speech_rate=4, max_speech_rate=30, max_cer=0.4, min_speaker_similarity=0.6,
-    min_minutes=3, min_utterances=30, min_phone_coverage=0.9, max_rejected_share=0.5, max_other_speaker_share=0.2,
-)  # fmt: skip
 OFF = {
     "min_snr_db": 0, "max_clipping_share": 1, "min_bandwidth_hz": 0, "min_speech_share": 0, "min_speech_rate": 0,
     "min_speaker_similarity": -1,

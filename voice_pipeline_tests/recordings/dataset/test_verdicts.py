@@ -7,7 +7,7 @@ import pytest
 
 from voice_pipeline.failures import REASONS
 from voice_pipeline.recordings.dataset.verdicts import DatasetFigures, blockers_of, verdicts
-from voice_pipeline_tests.recordings.dataset.test_decisions import GATES
+from voice_pipeline_tests.recordings.dataset.prepared import GATES
 
 GOOD = DatasetFigures(
     kept=100, rejected=10, texts_without_audio=0, minutes=10.0, phone_coverage=1.0, missing_phones=(), other_speaker=0,
