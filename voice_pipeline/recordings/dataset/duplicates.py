@@ -34,6 +34,8 @@ from voice_pipeline.recordings.dataset.rows import Reason, Row
 _BUCKETS = 16  # of one fingerprint
 _NO_BUCKET = 0xFFFFFFFF
 _PAGE = 1_000  # rows
+# Says that it is not empty, or SQLite cannot know that the index of sounds will do and reads a million rows each time.
+_SAME_SOUND = "sha256 <> '' AND sha256 = ?"
 # Members of one bucket that each other member is compared with, best first. Copies of one take are near the first of
 # them; different sounds share a bucket once in a million.
 _LEADERS = 32
@@ -44,7 +46,7 @@ def reject_duplicates(index: RowIndex, review: Review, review_file: Path) -> int
     index.execute("CREATE TABLE twice AS SELECT sha256 FROM row WHERE sha256 <> '' GROUP BY sha256 HAVING COUNT(*) > 1")
     count = 0
     for (sha256,) in index.query("SELECT sha256 FROM twice ORDER BY sha256"):
-        best = next(index.rows("sha256 = ?", sha256, order="kept DESC, cer IS NULL, cer, utterance_id LIMIT 1"))
+        best = next(index.rows(_SAME_SOUND, sha256, order="kept DESC, cer IS NULL, cer, utterance_id LIMIT 1"))
         if not best.kept:
             continue
         for other in _others(index, best):
@@ -64,7 +66,7 @@ def _others(index: RowIndex, best: Row) -> Iterator[Row]:
     """The rows with the same bytes, a page at a time: they are changed meanwhile."""
     after = ""
     while page := list(
-        index.rows("sha256 = ? AND utterance_id > ?", best.sha256, after, order=f"utterance_id LIMIT {_PAGE}")
+        index.rows(f"{_SAME_SOUND} AND utterance_id > ?", best.sha256, after, order=f"utterance_id LIMIT {_PAGE}")
     ):
         yield from (row for row in page if row.utterance_id != best.utterance_id)
         after = page[-1].utterance_id
@@ -132,7 +134,7 @@ def leaks(index: RowIndex) -> Iterator[tuple[str, str]]:
     """Pairs of kept utterances with one sound, or near ones, on different sides of the split."""
     same = (
         "SELECT one.utterance_id, other.utterance_id FROM row AS one JOIN row AS other ON one.sha256 = other.sha256 "
-        "WHERE one.sha256 <> '' AND one.split = 'train' AND other.split = 'validation'"
+        "WHERE one.sha256 <> '' AND other.sha256 <> '' AND one.split = 'train' AND other.split = 'validation'"
     )
     yield from index.query(same)
     for one, other in _kept_pairs(index):

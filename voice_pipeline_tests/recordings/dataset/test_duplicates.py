@@ -109,3 +109,19 @@ def test_what_has_no_fingerprint_is_near_nothing(project: Path, store: Store) ->
     made.clean = [CleanUtterance(**{**vars(one), "fingerprint": ""}) for one in made.clean]
     assert rejected(made) == {}
     assert RATE == 22_050
+
+
+def test_no_search_reads_all_rows(tmp_path: Path) -> None:
+    """A million rows with ten thousand copies: a search that reads them all takes hours."""
+    from voice_pipeline.recordings.dataset import duplicates
+    from voice_pipeline.recordings.dataset.index import RowIndex
+
+    with RowIndex.open(tmp_path) as index:
+        index.finish_utterances()
+        searches = ["SELECT 1 FROM row WHERE kind = 'utterance' AND source = ? LIMIT 1"]
+        plans = [index.connection.execute(f"EXPLAIN QUERY PLAN {one}", ("x",)).fetchall() for one in searches]
+        index.finish_adding()
+        for one in (duplicates._SAME_SOUND, "kind = 'utterance' AND utterance_id = ?"):
+            statement = f"EXPLAIN QUERY PLAN SELECT * FROM row WHERE {one}"
+            plans.append(index.connection.execute(statement, ("x",)).fetchall())
+    assert all("USING INDEX" in plan[0][3] or "USING COVERING INDEX" in plan[0][3] for plan in plans), plans
