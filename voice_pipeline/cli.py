@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -71,6 +72,13 @@ def import_(
     language: Annotated[str, typer.Option(help="The language that is spoken, such as en-US.")] = "en-US",
     speaker: Annotated[str | None, typer.Option(help="The speaker's name or pseudonym.")] = None,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="A program speaks, not a person.")] = False,
+    consented_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day on which the person agreed.")
+    ] = None,
+    evidence: Annotated[str | None, typer.Option(help="Where the signed consent is kept.")] = None,
+    commercial_use: Annotated[
+        bool, typer.Option("--commercial-use", help="The consent covers a voice that is sold.")
+    ] = False,
     licence: Annotated[
         str | None, typer.Option("--license", help="Of the recordings: an SPDX id or LicenseRef-….")
     ] = None,
@@ -79,21 +87,31 @@ def import_(
     text: Annotated[
         str | None, typer.Option(help="How the text is written, such as ljspeech or srt. [default: detected]")
     ] = None,
+    text_path: Annotated[
+        Path | None, typer.Option("--text-path", help="The text, where it does not lie beside the audio.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the config of a voice that is there.")
     ] = False,
 ) -> int:
     """Describe recordings as a new voice: write its config from what is found, and say what was assumed."""
-    from voice_pipeline.recordings.importing import import_source
+    from voice_pipeline.recordings.importing import Agreement, import_source
 
+    agreement = None
+    if consented_on is not None and evidence:
+        agreement = Agreement(consented_on.date(), evidence, commercial_use)
+    elif consented_on is not None or evidence or commercial_use:
+        raise ConfigError("a consent needs both --consented-on and --evidence")
     imported = import_source(
-        _project(), source, voice, language=language, speaker=speaker, synthetic=synthetic, license=licence,
-        recipe=recipe, kind=cast("Kind | None", kind), text=cast("TextKind | None", text), overwrite=overwrite,
+        _project(), source, voice, language=language, speaker=speaker, synthetic=synthetic, agreement=agreement,
+        license=licence, recipe=recipe, kind=cast("Kind | None", kind), text=cast("TextKind | None", text),
+        text_path=text_path, overwrite=overwrite,
     )  # fmt: skip
     typer.echo(str(imported.path))
     for assumption in imported.assumptions:
         typer.echo(f"- {assumption}")
-    typer.echo(f"Next: voice-pipeline dataset {voice}")
+    first = "record the consent there, then: " if imported.voice.consent.status == "missing" else ""
+    typer.echo(f"Next: {first}voice-pipeline dataset {voice}")
     return 0
 
 

@@ -96,7 +96,7 @@ def _kind(root: Path, audio: Sequence[Path], text: TextKind, text_folder: Path, 
     seconds = _typical_seconds(audio)
     clips = seconds <= CLIP_SECONDS
     because.say(
-        f"half of its files last up to {seconds:.1f} s: "
+        (f"it lasts {seconds:.1f} s: " if len(audio) == 1 else f"half of its files last up to {seconds:.1f} s: ")
         + ("clips, one utterance each" if clips else "recordings that are cut into utterances")
     )
     return "clips" if clips else "recording"

@@ -8,7 +8,8 @@ Nobody's consent is assumed: a person's is written as ``missing``, and the confi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ UNNAMED = "unnamed speaker"
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """What a person signed: since when, where the signed paper is kept, and whether the voice may be sold."""
+
+    granted_on: date
+    evidence: str
+    commercial_use: bool
+
+
+@dataclass(frozen=True)
 class Imported:
     """The config that was written, and in short sentences what it takes for granted."""
 
@@ -45,10 +55,12 @@ def import_source(
     language: str = "en-US",
     speaker: str | None = None,
     synthetic: bool = False,
+    agreement: Agreement | None = None,
     license: str | None = None,
     recipe: str = "cpu_small",
     kind: Kind | None = None,
     text: TextKind | None = None,
+    text_path: Path | None = None,
     overwrite: bool = False,
 ) -> Imported:
     """Write ``configs/voices/<voice_id>.yaml`` for the recordings at ``source`` (relative to the working folder).
@@ -56,6 +68,8 @@ def import_source(
     Raises ConfigError for a wrong argument and for a config that exists already unless ``overwrite``; VoiceFailure
     ``missing_audio_path``, ``lfs_pointer`` or ``audio_undecodable`` when there is nothing to import.
     """
+    if synthetic and agreement is not None:
+        raise ConfigError("a program cannot agree: leave out either --synthetic or the consent")
     path = project / VOICES_FOLDER / f"{profile_id(voice_id)}.yaml"
     if path.exists() and not overwrite:
         raise ConfigError(f"{path}: exists already; choose another id, or overwrite it")
@@ -69,8 +83,12 @@ def import_source(
         "language": language,
         "recipe": recipe,
         "source": {"path": where, "min_bytes": 1, "kind": kind, "text": text},
-        "consent": _consent(speaker, synthetic, license, assumptions),
+        "consent": _consent(speaker, synthetic, agreement, license, assumptions),
     }
+    if text_path is not None:
+        if not text_path.expanduser().exists():
+            raise ConfigError(f"{text_path}: there is no such file or folder")
+        fields["source"]["text_path"] = _path_in(project, text_path.expanduser())
     if license is not None:
         fields["source"]["license"] = license
     elif not synthetic:
@@ -100,10 +118,14 @@ def _path_in(project: Path, source: Path) -> str:
     return whole.as_posix()
 
 
-def _consent(speaker: str | None, synthetic: bool, license: str | None, assumptions: list[str]) -> dict[str, Any]:
+def _consent(
+    speaker: str | None, synthetic: bool, agreement: Agreement | None, license: str | None, assumptions: list[str]
+) -> dict[str, Any]:
     name = (speaker or "").strip() or UNNAMED
     if name == UNNAMED:
         assumptions.append("The speaker has no name yet: write it to consent.speaker.")
+    if agreement is not None:
+        return {"speaker_type": "human", "speaker": name, "status": "granted", **asdict(agreement)}
     if not synthetic:
         assumptions.append(f"No consent of {name} is recorded: training waits until consent.status says granted.")
         return {"speaker_type": "human", "speaker": name, "status": "missing"}
@@ -190,8 +212,13 @@ def _yaml(voice: Voice, recordings: Recordings) -> str:
   #   evidence: where the signed consent is kept
   # and expires_on, if it ends.
 """
-    commercial = f"  commercial_use: {str(consent.commercial_use).lower()}\n"
+    if consent.status == "granted":
+        person = ""
+    more = "" if consent.status == "missing" else f"  commercial_use: {str(consent.commercial_use).lower()}\n"
+    if consent.granted_on is not None and consent.evidence is not None:
+        more += f"  granted_on: {consent.granted_on}\n  evidence: {_scalar(consent.evidence)}\n"
     human = consent.speaker_type == "human"
+    beside = "" if source.text_path is None else f"  text_path: {_scalar(source.text_path.as_posix())}\n"
     return f"""\
 voice_profile_id: {_scalar(voice.voice_profile_id)}
 display_name: {_scalar(voice.display_name)}
@@ -202,14 +229,14 @@ source:
   path: {_scalar(source.path.as_posix())}  # relative to the project's root, or absolute
 {why}  kind: {source.kind}
   text: {source.text}
-  channel: {source.channel}
+{beside}  channel: {source.channel}
   min_bytes: {source.min_bytes}
   license: {_scalar(source.license)}
 consent:
   speaker_type: {consent.speaker_type}
   speaker: {_scalar(consent.speaker)}
 {person if human else ""}  status: {consent.status}
-{"" if human else commercial}gates: {{}}
+{more}gates: {{}}
 """
 
 

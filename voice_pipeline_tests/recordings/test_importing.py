@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.recordings import preflight
-from voice_pipeline.recordings.importing import Imported, import_source
+from voice_pipeline.recordings.importing import Agreement, Imported, import_source
 from voice_pipeline.recordings.source import find_recordings
 from voice_pipeline.store import Store
 from voice_pipeline.voice import DEFAULT_MIN_BYTES, load_voice, load_voice_by_id
@@ -178,3 +179,27 @@ def test_several_speakers_are_said(project: Path) -> None:
     (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
     imported = bring(project, folder)
     assert "The text names 2 speakers (0, 1); a voice has one." in imported.assumptions
+
+
+def test_a_consent_that_was_signed_is_written_down(project: Path) -> None:
+    folder = ljspeech(project / "data" / "anna", 4)
+    agreement = Agreement(date(2026, 1, 31), "drawer 3: top", commercial_use=True)
+    imported = bring(project, folder, speaker="Anna B.", agreement=agreement)
+    consent = load_voice_by_id(project, "anna").consent
+    assert (consent.status, consent.granted_on, consent.evidence) == ("granted", date(2026, 1, 31), "drawer 3: top")
+    assert consent.commercial_use
+    assert "No consent" not in said(imported)
+    with pytest.raises(ConfigError, match="a program cannot agree"):
+        bring(project, folder, synthetic=True, agreement=agreement, overwrite=True)
+
+
+def test_text_that_lies_elsewhere_must_be_there(project: Path) -> None:
+    write(project / "data/long.wav", tone(30.0))
+    text = project / "texts/reading.txt"
+    with pytest.raises(ConfigError, match="there is no such file"):
+        bring(project, project / "data/long.wav", text_path=text)
+    assert not (project / "configs/voices/anna.yaml").exists()
+    text.parent.mkdir()
+    text.write_text("One long sentence.")
+    source = bring(project, project / "data/long.wav", text_path=text).voice.source
+    assert (source.kind, source.text, source.text_path) == ("recording", "txt", Path("texts/reading.txt"))
