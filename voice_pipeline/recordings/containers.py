@@ -17,6 +17,7 @@ _STREAMED = 0x7FFF_0000  # a data size from here on, beyond the file's end: writ
 _W64_RIFF = b"riff\x2e\x91\xcf\x11"
 
 _SIGNATURES = (
+    (b"fLaC", "a FLAC file"),
     (b"OggS", "an Ogg file"),
     (b"ID3", "an MP3 file"),
     (b"FORM", "an AIFF file"),
@@ -42,6 +43,14 @@ _SIGNATURES = (
 def is_native(start: bytes) -> bool:
     """Whether these are the first bytes of a WAV, RF64 or FLAC file."""
     return start.startswith(b"fLaC") or (start[:4] in (b"RIFF", b"RIFX", b"RF64") and start[8:12] == b"WAVE")
+
+
+def is_lengthless(start: bytes) -> bool:
+    """Whether these are the first bytes of a FLAC file that was written to a pipe: its header declares no length.
+
+    STREAMINFO (RFC 9639, section 8.2) is the first block, and the number of samples its last 36 bits before the MD5.
+    """
+    return start.startswith(b"fLaC") and len(start) >= 26 and not (start[21] & 0x0F or any(start[22:26]))
 
 
 def what_it_is(start: bytes) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.recordings.containers import is_native, what_it_is
+from voice_pipeline.recordings.containers import is_lengthless, is_native, what_it_is
 from voice_pipeline.recordings.decoding import (
     DecodeError,
     check_shape,
@@ -29,6 +29,7 @@ from voice_pipeline.recordings.decoding import (
     clause,
     head,
     open_audio,
+    open_stream,
 )
 from voice_pipeline.store import Store, atomic_path, identity
 
@@ -69,11 +70,11 @@ def key_suffix(name: str) -> str:
 def as_native(store: Store, path: Path, sha256: str) -> Path | None:
     """The WAV or FLAC of the cache that holds the audio of ``path``, whose bytes have ``sha256``; made when missing.
 
-    None for a file that is WAV or FLAC itself. Raises DecodeError (DecoderMissing without ffmpeg, where only that
-    reads the file), VoiceFailure ``disk_full`` or ``permission_denied``.
+    None for a file that is WAV or FLAC itself, and says how long it is. Raises DecodeError (DecoderMissing without
+    ffmpeg, where only that reads the file), VoiceFailure ``disk_full`` or ``permission_denied``.
     """
     start = head(path)
-    if is_native(start):
+    if is_native(start) and not is_lengthless(start):
         return None
     for suffix in (".flac", ".wav"):
         cached = decoded_path(store, path.name, sha256, suffix)
@@ -112,7 +113,7 @@ def _by_libsndfile(path: Path, store: Store, sha256: str) -> Path:
     except DecodeError as error:
         raise _Judged(str(error)) from error
     try:
-        file = soundfile.SoundFile(path)
+        file = open_stream(path)
     except (soundfile.SoundFileError, OSError) as error:
         raise DecodeError(f"cannot be decoded: {clause(error)}") from error
     with file:

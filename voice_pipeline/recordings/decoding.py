@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_pipeline.recordings.containers import is_native, missing_bytes, what_it_is
+from voice_pipeline.recordings.containers import is_lengthless, is_native, missing_bytes, what_it_is
 
 HOPS_PER_SECOND = 10  # a hop is the 100 ms step of every measurement
 SAMPLE_RATES = range(8_000, 384_001)  # Hz
@@ -93,7 +93,7 @@ def open_audio(path: Path) -> Iterator[Audio]:
         raise DecodeError(f"is {what_it_is(start)}, not WAV or FLAC, whatever its name says")
     check_whole(path)
     try:
-        file = soundfile.SoundFile(path)
+        file = open_stream(path) if is_lengthless(start) else soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError) as error:
         raise DecodeError(f"cannot be decoded: {clause(error)}") from error
     with file:
@@ -133,6 +133,20 @@ def check_whole(path: Path) -> None:
         raise DecodeError(str(error)) from error
     if missing:
         raise DecodeError(f"is cut off: {missing} bytes of its audio are missing at the end")
+
+
+def open_stream(path: Path) -> Any:
+    """A soundfile.SoundFile that reads straight ahead.
+
+    soundfile seeks after every read, and libsndfile cannot seek to the end of a file that does not say where that is.
+    """
+    import soundfile
+
+    class Stream(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:
+            return False
+
+    return Stream(path)
 
 
 def head(path: Path) -> bytes:

@@ -287,3 +287,18 @@ def test_a_damaged_file_decodes_or_says_why(tmp_path: Path, store: Store, contai
     except DecodeError as error:
         assert str(tmp_path) not in str(error)
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("seconds", [0.4, 31.0])
+def test_a_flac_that_was_written_to_a_pipe_is_read_to_its_end(tmp_path: Path, store: Store, seconds: float) -> None:
+    path = write(tmp_path / "a.flac", tone(seconds))
+    true, _ = samples_of(path)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # STREAMINFO's number of samples, and its MD5: unknown
+    data[22:42] = bytes(20)
+    path.write_bytes(data)
+    assert np.array_equal(samples_of(path)[0], true)
+    made = decoded(store, path)
+    assert np.array_equal(samples_of(made)[0], true)
+    with soundfile.SoundFile(made) as file:
+        assert file.frames == len(true), "later stages seek in it"
