@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -52,20 +53,21 @@ def main() -> None:
 
 def prepare(work: Path) -> None:
     """The sample speaker's recordings as a dataset with features; nothing is made twice."""
-    from voice_pipeline.recordings import manifest, preflight, sample_speaker
+    from voice_pipeline.recordings import preparation, sample_speaker
     from voice_pipeline.store import Store
     from voice_pipeline.text.frontend import TextFrontend
     from voice_pipeline.training import features
     from voice_pipeline.training.recipe import load_recipe
     from voice_pipeline.voice import load_voice
 
-    voice = load_voice(PROJECT / "configs/voices/sample_speaker.yaml")
+    shutil.copytree(PROJECT / "configs", work / "configs", dirs_exist_ok=True)
+    voice = load_voice(work / "configs/voices/sample_speaker.yaml")
     store = Store.open(work / "store")
     sample_speaker.record(work / "data/sample_speaker")
     frontend = TextFrontend.for_language(voice.language)
-    judged = preflight.run(work, voice, store)
-    dataset = manifest.run(work, voice, store, frontend, judged)
-    record = features.run(voice, store, dataset, frontend, load_recipe(PROJECT, "cpu_demo"))
+    recipe = load_recipe(PROJECT, "cpu_demo")
+    dataset = preparation.prepare(work, voice, store, frontend, sample_rate=recipe.audio.sample_rate)
+    record = features.run(voice, store, dataset, frontend, recipe)
     frontend.save(work / "frontend")
     (work / "features.json").write_text(json.dumps({"index": record.index, "statistics": record.statistics}))
 
