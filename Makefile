@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(BIN)/voice-pipeline demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from voice_pipeline.store import read_json, sha256_file
 from voice_pipeline.voice import load_voice_by_id
 from voice_pipeline_tests.orchestration.conftest import JOB, VOICE, FinishedRun, Workplace, make_workplace
 
-pytestmark = [pytest.mark.slow, pytest.mark.nemo, pytest.mark.evaluation, pytest.mark.xdist_group("main_job")]
+pytestmark = [pytest.mark.slow, pytest.mark.nemo, pytest.mark.evaluation]
 
 # Every gate so wide that a voice that says nothing passes: only for tests of what comes after a GO.
 OPEN_GATES = {

@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.demo,
     pytest.mark.recordings,
     pytest.mark.evaluation,
-    pytest.mark.xdist_group("preparation"),
 ]
 
 

@@ -308,13 +308,14 @@ def test_what_was_measured_before_a_kill_is_kept(project: Path, store: Store, mo
 
 
 _LONG = """
-import resource, sys
+import sys
 from pathlib import Path
 from voice_pipeline.recordings import preflight
 from voice_pipeline.store import Store
+from voice_pipeline_tests.memory import peak_kib
 from voice_pipeline_tests.recordings.material import voice
 record = preflight.run(Path(sys.argv[1]), voice("long.flac"), Store.open(sys.argv[2]))
-print(record.duration_seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(record.duration_seconds, peak_kib())
 """
 
 

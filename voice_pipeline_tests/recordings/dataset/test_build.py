@@ -526,16 +526,17 @@ def test_a_full_disk_under_the_index(project: Path, store: Store, monkeypatch: p
 # -- size ------------------------------------------------------------------------------------------
 
 MANY = """
-import resource, sys; from pathlib import Path
+import sys; from pathlib import Path
 from voice_pipeline.store import Store
+from voice_pipeline_tests.memory import peak_kib
 from voice_pipeline_tests.recordings.dataset.many import many, run_many
 project, store = Path(sys.argv[1]), Store(Path(sys.argv[2]))
 made = many(project, store, int(sys.argv[3]))
 warm = many(project.with_name("warm"), Store(store.root.with_name("warm store")), 500)
 run_many(warm)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kib()
 run_many(made)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak_kib() - before)
 """
 
 
