@@ -36,9 +36,7 @@ def test_a_debian_voice_trains_a_step(language: str, clips: int, tmp_path: Path)
     pytest.importorskip("nemo")
     packages = os.environ.get("VOICE_DEBIAN_PACKAGES")
     if not packages:
-        pytest.skip(
-            "VOICE_DEBIAN_PACKAGES is not set; the twin of this test trains Italian that a program speaks"
-        )
+        pytest.skip("VOICE_DEBIAN_PACKAGES is not set; the twin of this test trains Italian that a program speaks")
     if missing := [name for name in ("ffmpeg", "dpkg-deb") if shutil.which(name) is None]:
         pytest.skip(f"needs {', '.join(missing)}")
     program("prepare").prepare(language[:2], tmp_path / "recordings", Path(packages))
