@@ -8,6 +8,7 @@ of absurd size; the config is read as plain data; and nothing is unpickled here.
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,18 @@ WEIGHTS = "model_weights.ckpt"
 _MOST_MEMBERS = 1000
 _MOST_BYTES = 16 * 2**30  # of all members together
 _MOST_CONFIG_BYTES = 4 * 2**20
+
+
+def give_extraction_filters() -> None:
+    """Call before NeMo is imported: it unpacks a ``.nemo`` with an extraction filter, which Python has since 3.11.4.
+
+    Older ones (Debian 12 has 3.11.2) get the standard library's newer module from the package backports.tarfile. For
+    processes that are there for NeMo only: whatever imports tarfile after this call imports that one.
+    """
+    if not hasattr(tarfile, "data_filter"):
+        from backports import tarfile as newer
+
+        sys.modules["tarfile"] = newer
 
 
 def read_archive(path: Path, read: Sequence[str] = ()) -> tuple[Mapping[str, Any], dict[str, bytes]]:

@@ -29,6 +29,7 @@ from voice_pipeline.bundle.export_spec import (
     SourceModel,
 )
 from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.nemo_archive import give_extraction_filters
 from voice_pipeline.store import sha256_file
 
 Array = NDArray[Any]
@@ -68,6 +69,7 @@ def export(spec: ExportSpec) -> ExportReport:
 
 def _import_nemo(spec: ExportSpec) -> tuple[Any, Any]:
     try:
+        give_extraction_filters()
         import onnx  # noqa: F401  needed later; better missed now than after the restore
         import torch
         from nemo.collections.tts import models

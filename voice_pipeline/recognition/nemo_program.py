@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from voice_pipeline.failures import EXIT_SUCCESS, EXIT_USAGE, VoiceFailure
-from voice_pipeline.nemo_archive import read_archive, short
+from voice_pipeline.nemo_archive import give_extraction_filters, read_archive, short
 from voice_pipeline.recognition.nemo_config import PARENT_ENVIRONMENT, checked_config
 from voice_pipeline.store import sha256_file
 
@@ -50,6 +50,7 @@ def load(path: Path, sha256: str) -> tuple[Any, int]:
     # With this variable, torch would unpickle whatever the file asks for.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     try:
+        give_extraction_filters()
         import torch
         from nemo.collections.asr.models import ASRModel
         from omegaconf import OmegaConf

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.nemo_archive import give_extraction_filters
 
 # Packages whose __init__ only gathers other modules.
 _BARE_PACKAGES = (
@@ -56,6 +57,7 @@ def import_nemo(*, lean: bool = True) -> None:
     if "nemo.collections.tts" in sys.modules:
         lean = False
     try:
+        give_extraction_filters()
         if lean:
             _enter_bare_packages()
             try:
