@@ -13,7 +13,7 @@ import dagster as dg
 from voice_pipeline.recordings.decoding import open_audio
 from voice_pipeline.recordings.pictures import Overview, spectrogram_png, waveform_png
 
-_NOT_FIGURES = frozenset({"identity", "stage"})
+_NOT_FIGURES = frozenset({"identity", "stage", "picture"})  # pictures are shown, not named
 
 
 def figures(record: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
