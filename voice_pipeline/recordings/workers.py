@@ -9,6 +9,7 @@ processes there are.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import threading
@@ -26,6 +27,20 @@ Result = TypeVar("Result")
 PARALLEL_FROM = 120.0  # seconds of audio
 MAX_PROCESSES = 32
 _AHEAD = 4  # jobs waiting for each process: enough to keep it busy, few enough to keep memory flat
+
+
+def counted(progress: Callable[[int, int], None] | None, seconds: float) -> Callable[[float], None] | None:
+    """``progress(current, total)`` in whole seconds of audio, for who counts what is done piece by piece."""
+    if progress is None:
+        return None
+    total, done = max(1, math.ceil(seconds)), 0.0
+
+    def count(more: float) -> None:
+        nonlocal done
+        done += more
+        progress(total if done > seconds - 0.5 else int(done), total)
+
+    return count
 
 
 def processes() -> int:

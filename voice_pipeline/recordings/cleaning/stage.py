@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -31,6 +30,7 @@ from voice_pipeline.recordings.segmentation.stage import SegmentsRecord
 from voice_pipeline.recordings.source import OnProgress, Recordings, find_recordings, read_from
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, read_rows, write_rows
 from voice_pipeline.recordings.thresholds import load_dataset_gates
+from voice_pipeline.recordings.workers import counted
 from voice_pipeline.store import Store, identity, read_json, sha256_file, write_bytes, write_json
 from voice_pipeline.voice import Voice
 
@@ -107,7 +107,7 @@ def run(
         return _requests(store, recordings, name)
 
     with CleanedUtterances.open(store, requests, settings, encoder, channel=voice.source.channel) as cleaned:
-        cleaned.clean_missing(_counted(progress, segments.segment_seconds))
+        cleaned.clean_missing(counted(progress, segments.segment_seconds))
         centre = _find_voice(cleaned, requests) if encoder else None
         summary = Summary()
         count, digest = write_rows(store.utterances(name), _rows(cleaned, requests, centre, settings, summary))
@@ -210,19 +210,6 @@ def _check_tables(store: Store, preflight: PreflightRecord, segments: SegmentsRe
         if not same:
             detail = "is not the table that its stage recorded"
             raise VoiceFailure("table_damaged", detail, voice=segments.voice_profile_id, file=path)
-
-
-def _counted(progress: OnProgress | None, seconds: float) -> Callable[[float], None] | None:
-    if progress is None:
-        return None
-    total, done = max(1, math.ceil(seconds)), 0.0
-
-    def count(more: float) -> None:
-        nonlocal done
-        done += more
-        progress(total if done > seconds - 0.5 else int(done), total)
-
-    return count
 
 
 def _write_picture(store: Store, voice: str, data: bytes) -> Picture:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +30,7 @@ from voice_pipeline.recordings.segmentation.speech import DEFAULT_SPEECH, pauses
 from voice_pipeline.recordings.source import OnProgress, Recordings, find_recordings, read_from
 from voice_pipeline.recordings.tables import AudioFile, Segment, TableError, read_rows, write_rows
 from voice_pipeline.recordings.transcripts import Cue, SourceText, read_source_text
+from voice_pipeline.recordings.workers import counted
 from voice_pipeline.store import Store, canonical_json, identity, read_json, sha256_file, write_bytes, write_json
 from voice_pipeline.voice import Voice
 
@@ -100,7 +100,7 @@ def run(
     pieces = tuple(_piece(store, recordings, name, file) for file in files)
     figures = Figures(DEFAULT_CUTS.min_seconds, DEFAULT_CUTS.max_seconds)
     with MeasuredActivity.open(store, lambda: pieces, detector, channel=voice.source.channel) as activities:
-        activities.measure_missing(_counted(progress, sum(file.seconds for file in files)))
+        activities.measure_missing(counted(progress, sum(file.seconds for file in files)))
         rows = _segments(pieces, activities, text, whole=preflight.kind != "recording", figures=figures)
         table = store.segments(name)
         count, digest = write_rows(table, rows)
@@ -192,19 +192,6 @@ def _piece(store: Store, recordings: Recordings, voice: str, file: AudioFile) ->
         return Piece(voice, file, read_from(store, recordings.root, file), shown)
     except ValueError as error:
         raise VoiceFailure("source_changed", str(error), voice=voice, file=shown) from error
-
-
-def _counted(progress: OnProgress | None, seconds: float) -> Callable[[float], None] | None:
-    if progress is None:
-        return None
-    total, done = math.ceil(seconds), 0.0
-
-    def count(more: float) -> None:
-        nonlocal done
-        done += more
-        progress(total if done > seconds - 0.5 else int(done), total)
-
-    return count
 
 
 def _write_picture(store: Store, voice: str, data: bytes) -> Picture:

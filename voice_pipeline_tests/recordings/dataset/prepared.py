@@ -186,3 +186,7 @@ def babble(name: str, seconds: float = 2.0) -> NDArray[np.int16]:
     smooth = noise + np.roll(noise, 1) * random.integers(0, 3) + np.roll(noise, 3) * random.integers(0, 3)
     syllables = np.repeat(random.integers(0, 8, frames // 2_000 + 1), 2_000)[:frames]
     return (smooth * syllables // 48).astype(np.int16)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
