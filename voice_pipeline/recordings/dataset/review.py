@@ -69,7 +69,7 @@ def read_review(project: Path, voice: str) -> Review:
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{path}: has {len(data):,} bytes; at most {_MAX_BYTES:,} are read")
     try:
-        value = yaml.load(data.decode("utf-8-sig"), Loader=_PlainLoader)  # noqa: S506: strings, lists and maps only
+        value = yaml.load(data.decode("utf-8-sig"), Loader=_PlainLoader)  # strings, lists and maps only
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8") from error
     except (yaml.YAMLError, RecursionError) as error:
