@@ -120,8 +120,8 @@ class NemoRecognizer:
         return texts
 
     def words(self, samples: Samples, sample_rate: int) -> tuple[Word, ...]:
-        """Raises NotImplementedError: see ``has_words``."""
-        raise NotImplementedError("a NeMo recogniser's words have no times here")
+        """Raises VoiceFailure ``recognizer_unavailable``: see ``has_words``."""
+        raise VoiceFailure("recognizer_unavailable", f"{self.model_id} does not say when a word was spoken")
 
     def close(self) -> None:
         """End the program. The next clip starts it again."""

@@ -69,7 +69,7 @@ class Recognizer(Protocol):
         """The text of each clip, as ``transcribe`` gives it; some recognisers are faster with several at once."""
 
     def words(self, samples: Samples, sample_rate: int) -> tuple[Word, ...]:
-        """What was said and when, in order. Raises NotImplementedError where ``has_words`` is false."""
+        """What was said and when, in order. Raises VoiceFailure where ``has_words`` is false."""
 
 
 def load_recognizer(project: Path, voice: Voice) -> Recognizer | None:
@@ -110,8 +110,10 @@ def manifest_model_id(project: Path, settings: RecognizerSettings) -> str:
     The manifest itself is judged by the licence gate, not here.
     """
     unknown = f"unknown/{settings.path.name if settings.path is not None else settings.kind}"
+    if settings.manifest is None:
+        return unknown
     try:
-        with (project / settings.manifest).open("rb") as stream:  # type: ignore[operator]
+        with (project / settings.manifest).open("rb") as stream:
             value = json.loads(stream.read(_MANIFEST_MAX_BYTES))
         model_id = value["model_id"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -104,8 +104,8 @@ def find_recordings(project: Path, voice: Voice) -> Recordings:
     if not usable:
         first = files[0]
         same = [file.name for file in files if file.problem == first.problem and file.detail == first.detail]
-        placeholder = Recordings(name, shown, root, "recording", tuple(files))
-        raise placeholder.failure(first.problem or "missing_audio_path", same, first.detail)
+        unusable = Recordings(name, shown, root, "recording", tuple(files))
+        raise unusable.failure(first.problem or "missing_audio_path", same, first.detail)
     text_path = None if voice.source.text_path is None else project / voice.source.text_path
     found = detection.detect(
         root, [file.path for file in usable], others, kind=voice.source.kind, text=voice.source.text,

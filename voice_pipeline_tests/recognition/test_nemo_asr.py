@@ -149,7 +149,7 @@ def test_it_hears_what_nemo_hears(
     many = recognizer.transcribe_many([other, samples, nothing], 16_000)
     assert many == [recognizer.transcribe(other, 16_000), heard, ""]
     assert set(recognizer.settings) == {"nemo", "torch"}
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(VoiceFailure, match="does not say when"):
         recognizer.words(samples, 16_000)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import warnings
+from typing import Any
 
 from voice_pipeline.recordings.transcripts.files import decode_text, one_line
 from voice_pipeline.recordings.transcripts.model import Cue, TranscriptError
@@ -41,9 +42,9 @@ def _cues(text: str, form: str) -> tuple[Cue, ...]:
     return cues
 
 
-def _cue(event: object, form: str) -> Cue:
-    words = str(event.plaintext)  # type: ignore[attr-defined]
+def _cue(event: Any, form: str) -> Cue:
+    words = str(event.plaintext)
     if form == "vtt":
         words = html.unescape(_TAG.sub("", words.split("\n\n")[0]))  # behind a blank line: the next cue's name, a note
-    start, end = event.start, event.end  # type: ignore[attr-defined]
+    start, end = event.start, event.end
     return Cue(start / 1000, end / 1000, one_line(words))
