@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.project import voice_ids
 from voice_pipeline.report import NOT_AVAILABLE
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 from voice_pipeline.voice import load_voice_by_id
 
 

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import read_json, write_json, write_text
 from voice_pipeline.failures import REASONS, VoiceFailure
 from voice_pipeline.status import TrainStatus, read_status, remove_status, write_status
-from voice_pipeline.store import Store, read_json, write_json, write_text
+from voice_pipeline.store import Store
 from voice_pipeline.voice import Voice
 
 HEADER = "=== VOICE TRAIN REPORT ==="

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.protocol import Progress
-from voice_pipeline.store import Store, read_json, write_json
+from voice_pipeline.store import Store
 
 JobType = Literal[
     "tts_prod_train_nemo", "tts_prod_train_espnet", "tts_prod_train", "tts_voice_train", "train", "dataset"

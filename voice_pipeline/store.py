@@ -11,21 +11,15 @@ This module needs the standard library only, so that a trainer in another enviro
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import fcntl
 import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from voice_pipeline.failures import ConfigError, VoiceFailure, disk_errors
+from voice_pipeline.failures import ConfigError
 
 STORE_ENVIRONMENT = "VOICE_STORE"
 _PROFILE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -127,6 +121,30 @@ class Store:
         """The latest promotion decision, GO or NO-GO, with every blocker."""
         return self.voice_artifacts(voice) / "promotion_decision.json"
 
+    def promotions(self, voice: str) -> Path:
+        """The registry of a voice: one line for each promotion, rollback and withdrawal; only ever added to."""
+        return self.voice_artifacts(voice) / "promotions.jsonl"
+
+    def promotion_lock(self, voice: str) -> Path:
+        """Held while what is promoted of a voice changes; see ``atomic.exclusive``."""
+        return self.voice_artifacts(voice) / ".promotion.lock"
+
+    def revocation(self, voice: str) -> Path:
+        """The mark that a speaker's consent is revoked; there only after ``revoke``."""
+        return self.voice_artifacts(voice) / "revocation.json"
+
+    def verification(self, voice: str) -> Path:
+        """The latest verification: ``evidence.json``, ``certificate.json``, ``result.json``."""
+        return self.voice_artifacts(voice) / "verification"
+
+    def training_trace(self) -> Path:
+        """One line for each verification of any voice."""
+        return self.root / "artifacts" / "training-trace.jsonl"
+
+    def license_facts(self) -> Path:
+        """What the licence gate was told about each checksum, and since when: a change of it is shown."""
+        return self.root / "artifacts" / "license_facts.jsonl"
+
     # -- checkpoints, bundles, cache ---------------------------------------------------------------
 
     def checkpoint(self, voice: str, backend: str, identity: str) -> Path:
@@ -138,8 +156,15 @@ class Store:
         return self.root / "bundles" / profile_id(voice) / "voice_bundle"
 
     def promoted(self, voice: str) -> Path:
-        """The folder of the promoted voice: ``voice_bundle/`` and ``decision.json``, replaced as one."""
+        """The promoted voice: a link to one of its releases, exchanged in one step.
+
+        A reader that needs more than one file of it resolves the link first, and then reads one release.
+        """
         return self.root / "bundles" / profile_id(voice) / "promoted"
+
+    def release(self, voice: str, number: int) -> Path:
+        """What one promotion left, for ever the same: ``voice_bundle/``, ``decision.json``, ``certificate.json``."""
+        return self.root / "bundles" / profile_id(voice) / "releases" / f"{number:06d}"
 
     def cache(self, kind: str, key: str, suffix: str) -> Path:
         """A content-addressed file: ``key`` is the sha256 of everything that decides its bytes."""
@@ -150,7 +175,7 @@ class Store:
         return self.root / "cache" / f"{kind}.sqlite"
 
     def training_lock(self, voice: str) -> Path:
-        """Held by the one training of a voice; see ``exclusive``."""
+        """Held by the one training of a voice; see ``atomic.exclusive``."""
         return self.voice_artifacts(voice) / ".training.lock"
 
     def dagster_home(self) -> Path:
@@ -206,163 +231,3 @@ def sha256_file(path: Path) -> str:
         while block := stream.read(_READ_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-# -- atomic writing --------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that becomes ``path`` when the block succeeds, and goes when it fails.
-
-    Raises VoiceFailure ``disk_full`` or ``permission_denied`` when the disk refuses.
-    """
-    with disk_errors(file=path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=f".tmp{path.suffix}")
-        os.close(descriptor)
-        temporary = Path(name)
-        try:
-            yield temporary
-            temporary.chmod(0o644)
-            _sync(temporary)
-            temporary.replace(path)
-            _sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file atomically."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people and programs: sorted keys, two spaces, a final newline; NaN raises ValueError."""
-    write_text(path, json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises OSError, or ValueError for what is not JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-@contextlib.contextmanager
-def atomic_folder(path: Path, *, linked: str | None = None) -> Iterator[Path]:
-    """A temporary folder beside ``path`` that takes its place, whole, when the block succeeds.
-
-    An existing folder is exchanged in one system call (renameat2), so that a reader sees the old folder or
-    the new one, never a mixture; then the old one is removed.
-
-    ``linked`` names a subfolder that was filled by ``link_file``: its files are on the disk already, so that only the
-    folder itself is synced. A million of them take no memory.
-    """
-    with disk_errors(file=path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        try:
-            yield temporary
-            temporary.chmod(0o755)
-            _sync_folder(temporary, None if linked is None else temporary / linked)
-            if path.exists():
-                _exchange(temporary, path)
-            else:
-                temporary.rename(path)
-            _sync(path.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                _remove_folder(temporary)
-
-
-def link_file(source: Path, target: Path) -> None:
-    """Put a file that was written atomically at ``target`` too: a hard link, which costs no space.
-
-    Where the file system has no links, or no more of them, it is a synced copy. Raises OSError.
-    """
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-        target.chmod(0o644)
-        _sync(target)
-
-
-def _sync_folder(folder: Path, linked: Path | None) -> None:
-    """Sync a folder's files and the folder, subfolders first."""
-    if folder != linked:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    _sync_folder(Path(entry.path), linked)
-                elif entry.is_file(follow_symlinks=False):
-                    Path(entry.path).chmod(0o644)
-                    _sync(Path(entry.path))
-    _sync(folder)
-
-
-def _remove_folder(folder: Path) -> None:
-    """Remove a folder of any size in flat memory; of a link, the link."""
-    if folder.is_symlink():
-        folder.unlink()
-        return
-    while folder.is_dir():
-        removed = False
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    _remove_folder(Path(entry.path))
-                else:
-                    Path(entry.path).unlink()
-                removed = True
-        if not removed:
-            folder.rmdir()
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, *, voice: str) -> Iterator[None]:
-    """Hold the lock file ``path``; the kernel gives it back however this process ends.
-
-    Raises VoiceFailure ``voice_busy`` when another process holds it.
-    """
-    with disk_errors(voice=voice, file=path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("w")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise VoiceFailure("voice_busy", "another process is training this voice", voice=voice) from None
-        yield
-
-
-def _exchange(one: Path, other: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "renameat2"):
-        result = libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
-        if result == 0:
-            return
-    # File systems without the exchange (some network mounts): the gap between the two renames is the best there is.
-    aside = one.with_name(one.name + ".old")
-    other.rename(aside)
-    one.rename(other)
-    aside.rename(one)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if path.is_dir() and error.errno in (22, 95):  # EINVAL, EOPNOTSUPP: folders cannot be synced everywhere
-            return
-        raise
-    finally:
-        os.close(descriptor)

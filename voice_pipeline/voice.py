@@ -119,6 +119,10 @@ class Voice(_Strict):
     display_name: str = Field(min_length=1, max_length=200)
     language: str = Field("en-US", pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
     lane: Lane = "production"
+    license: str | None = Field(
+        None,
+        description="SPDX id or LicenseRef under which the voice itself is handed on; share-alike parts decide it.",
+    )
     recipe: str = Field("cpu_small", pattern=r"^[a-z0-9_]+$", description="A file in configs/recipes/.")
     source: Source
     consent: Consent

@@ -21,6 +21,7 @@ import soundfile
 import yaml
 from numpy.typing import NDArray
 
+from voice_pipeline.atomic import write_bytes, write_json
 from voice_pipeline.bundle import build
 from voice_pipeline.bundle.format import BundleManifest, content_digest, manifest_bytes
 from voice_pipeline.bundle.provenance import provenance_of
@@ -34,7 +35,7 @@ from voice_pipeline.licensing.parts import RECOGNISER, parts_of, weights_manifes
 from voice_pipeline.promotion import promote
 from voice_pipeline.recordings import manifest
 from voice_pipeline.recordings.preparation import prepare
-from voice_pipeline.store import Store, sha256_file, write_bytes, write_json
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training import checkpoint, features
 from voice_pipeline.training.recipe import load_recipe

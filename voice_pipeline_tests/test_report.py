@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from voice_pipeline.atomic import write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.protocol import Progress
 from voice_pipeline.report import close_run, superseded
 from voice_pipeline.status import TrainStatus, read_status, write_status
-from voice_pipeline.store import Store, write_json
+from voice_pipeline.store import Store
 from voice_pipeline.voice import Voice
 
 KEYS = [

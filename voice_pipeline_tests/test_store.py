@@ -9,21 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_pipeline.atomic import atomic_folder, atomic_path, exclusive, link_file, read_json, write_bytes, write_json
 from voice_pipeline.failures import ConfigError, VoiceFailure
-from voice_pipeline.store import (
-    Store,
-    atomic_folder,
-    atomic_path,
-    canonical_json,
-    exclusive,
-    identity,
-    inside,
-    link_file,
-    profile_id,
-    read_json,
-    write_bytes,
-    write_json,
-)
+from voice_pipeline.store import Store, canonical_json, identity, inside, profile_id
 
 needs_two_users = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 

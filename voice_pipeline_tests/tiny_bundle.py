@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pytest
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.build import BundleRecord, TrainedModels, run
 from voice_pipeline.bundle.format import Provenance
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.voice import Voice
 from voice_pipeline_tests.tiny_models import TinyModels, build_in_subprocess

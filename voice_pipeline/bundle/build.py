@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voice_pipeline.atomic import atomic_folder, read_json, write_bytes, write_json
 from voice_pipeline.bundle.export_process import run_export
 from voice_pipeline.bundle.export_spec import (
     ACOUSTIC_NAME,
@@ -41,7 +42,7 @@ from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
 from voice_pipeline.bundle.synthesizer import Speech, Synthesizer, write_wav
 from voice_pipeline.bundle.validation import require_valid, validate_bundle
 from voice_pipeline.failures import ConfigError, VoiceFailure
-from voice_pipeline.store import Store, atomic_folder, identity, read_json, sha256_file, write_bytes, write_json
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.voice import Voice
 
 if TYPE_CHECKING:

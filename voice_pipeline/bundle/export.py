@@ -17,6 +17,7 @@ import signal
 import sys
 from pathlib import Path
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.bundle.export_spec import (
     FAILURE_NAME,
     PARENT_ENVIRONMENT,
@@ -27,7 +28,7 @@ from voice_pipeline.bundle.export_spec import (
     write_failure,
 )
 from voice_pipeline.failures import EXIT_SUCCESS, EXIT_USAGE, VoiceFailure, disk_errors
-from voice_pipeline.store import read_json, sha256_file, write_json
+from voice_pipeline.store import sha256_file
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

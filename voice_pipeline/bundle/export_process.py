@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.bundle.export_spec import (
     FAILURE_NAME,
     PARENT_ENVIRONMENT,
@@ -20,7 +21,6 @@ from voice_pipeline.bundle.export_spec import (
     read_failure,
 )
 from voice_pipeline.failures import VoiceFailure, disk_errors
-from voice_pipeline.store import read_json, write_json
 
 PYTHON_ENVIRONMENT = "VOICE_TRAINER_PYTHON"  # the interpreter that has the NeMo runtime
 PROGRAM = "voice_pipeline.bundle.export"

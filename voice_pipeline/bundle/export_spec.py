@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.bundle.format import Sha256
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import read_json, write_json
 
 ACOUSTIC_NAME = "acoustic.onnx"
 VOCODER_NAME = "vocoder.onnx"

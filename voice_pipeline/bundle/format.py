@@ -7,7 +7,7 @@ Laws, held by tests:
 
 - ``parse_manifest(manifest_bytes(m)) == m`` for every manifest ``m``;
 - ``content_digest`` depends on the listed paths and their sha256 only: neither on ``created_at``, nor on the
-  order of the list, nor on the evaluation that is added later.
+  order of the list, nor on the evaluation and the attestation that are added later.
 
 A manifest is untrusted input. This module reads its text only; ``validation`` looks at the files.
 """
@@ -33,12 +33,20 @@ from voice_pipeline.store import canonical_json, profile_id
 BUNDLE_VERSION = "voice_bundle/1"
 MANIFEST_NAME = "manifest.json"
 EVALUATION_NAME = "evaluation.json"
+ATTESTATION_NAME = "attestation.dsse.json"
+ADDED_LATER = (EVALUATION_NAME, ATTESTATION_NAME)  # to a built bundle; no part of what they speak about
 MAX_MANIFEST_BYTES = 4 << 20  # bytes; a bundle of a few dozen files needs some ten thousand
 MAX_FILES = 10_000
 MAX_PATH_CHARS = 1024
 
 # What a production bundle of the NeMo lane always holds, beside its evaluation and its weights manifests.
 PRODUCTION_FILES = ("fastpitch.nemo", "hifigan.nemo", "sample.wav")
+# What the licence gate makes from the facts, finds in the bundle, and compares.
+NOTICE_NAME = "NOTICE"
+MODEL_CARD_NAME = "MODEL_CARD.md"
+LINEAGE_NAME = "lineage.json"
+SBOM_NAME = "sbom.cdx.json"
+CONSENT_NAME = "consent.json"
 
 Sha256 = str
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -176,13 +184,13 @@ def manifest_bytes(manifest: BundleManifest) -> bytes:
 
 
 def content_digest(bundle: Path | BundleManifest) -> str:
-    """sha256 over the sorted [path, sha256] of all listed files but the evaluation, as 64 hex digits.
+    """sha256 over the sorted [path, sha256] of all listed files but those of ADDED_LATER, as 64 hex digits.
 
     Takes a bundle's folder or its manifest. The listed digests are taken at their word: ask
     ``validation.validate_bundle`` whether the files have them. Raises ManifestError, OSError.
     """
     manifest = bundle if isinstance(bundle, BundleManifest) else read_manifest(bundle)
-    pairs = sorted([entry.path, entry.sha256] for entry in manifest.files if entry.path != EVALUATION_NAME)
+    pairs = sorted([entry.path, entry.sha256] for entry in manifest.files if entry.path not in ADDED_LATER)
     return hashlib.sha256(canonical_json(pairs)).hexdigest()
 
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import atomic_folder
 from voice_pipeline.bundle.format import (
     EVALUATION_NAME,
     MANIFEST_NAME,
@@ -29,7 +30,6 @@ from voice_pipeline.bundle.format import (
 )
 from voice_pipeline.bundle.validation import require_valid
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import atomic_folder
 
 
 def add_evaluation(

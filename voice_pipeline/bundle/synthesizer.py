@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voice_pipeline.atomic import write_bytes
 from voice_pipeline.bundle import levels
 from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import write_bytes
 from voice_pipeline.text.errors import EMPTY_TEXT, TEXT_TOO_LONG, TextError
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from voice_pipeline.atomic import atomic_folder, read_json, write_json
 from voice_pipeline.bundle.format import EVALUATION_NAME, content_digest
 from voice_pipeline.bundle.seal import add_evaluation
 from voice_pipeline.bundle.synthesizer import Synthesizer, write_wav
@@ -43,7 +44,7 @@ from voice_pipeline.recognition.recognizer import Recognizer, load_recognizer
 from voice_pipeline.recognition.whisper import WhisperRecognizer
 from voice_pipeline.recordings.levels import SILENCE_DBFS
 from voice_pipeline.recordings.manifest import DatasetRecord, read_record
-from voice_pipeline.store import Store, atomic_folder, identity, read_json, sha256_file, write_json
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.voice import Voice
 
 ENGLISH = "en-US"

@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.bundle.format import EVALUATION_NAME, ManifestError, content_digest, read_manifest
 from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
 from voice_pipeline.failures import Blocker, ConfigError
@@ -29,7 +30,7 @@ from voice_pipeline.licensing.weights_manifest import (
     check_file,
     read_weights_manifest,
 )
-from voice_pipeline.store import Store, identity, inside, read_json, sha256_file, write_json
+from voice_pipeline.store import Store, identity, inside, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.voice import Voice
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.licensing.allowlist import MANIFESTS_PATH, Allowlist, KnownWeights, load_allowlist, manifest_name
 from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read_weights_manifest
@@ -25,7 +26,7 @@ from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recognition.recognizer import manifest_model_id, weights_file
 from voice_pipeline.recognition.whisper import MODEL_ID as WHISPER
 from voice_pipeline.recordings.sample_speaker import ENGINE
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 from voice_pipeline.text.spelling.writing import writing
 from voice_pipeline.training.spec import TrainingSpec, read_spec
 from voice_pipeline.voice import Voice

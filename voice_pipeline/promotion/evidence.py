@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.build import BundleRecord
 from voice_pipeline.bundle.format import (
     EVALUATION_NAME,
@@ -44,7 +45,7 @@ from voice_pipeline.recordings.source import content_digest as source_digest
 from voice_pipeline.recordings.source import find_recordings
 from voice_pipeline.recordings.thresholds import DatasetGates, load_dataset_gates
 from voice_pipeline.status import TrainStatus, read_status
-from voice_pipeline.store import Store, canonical_json, identity, read_json, sha256_file
+from voice_pipeline.store import Store, canonical_json, identity, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training import features, mel, pitch
 from voice_pipeline.training.checkpoint import CheckpointRecord

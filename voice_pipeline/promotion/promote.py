@@ -17,11 +17,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voice_pipeline.atomic import atomic_folder, write_json
 from voice_pipeline.bundle.format import MANIFEST_NAME, read_manifest
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion.decision import Decision, decide
 from voice_pipeline.promotion.evidence import collect
-from voice_pipeline.store import Store, atomic_folder, identity, inside, sha256_file, write_json
+from voice_pipeline.store import Store, identity, inside, sha256_file
 from voice_pipeline.voice import Voice
 
 STAGE = "promoted_voice"

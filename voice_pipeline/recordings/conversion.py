@@ -20,6 +20,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from voice_pipeline.atomic import atomic_path
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.containers import is_lengthless, is_native, what_it_is
 from voice_pipeline.recordings.decoding import (
@@ -31,7 +32,7 @@ from voice_pipeline.recordings.decoding import (
     open_audio,
     open_stream,
 )
-from voice_pipeline.store import Store, atomic_path, identity
+from voice_pipeline.store import Store, identity
 
 VERSION = "1"
 NATIVE_SUFFIXES = frozenset({".wav", ".wave", ".rf64", ".flac"})

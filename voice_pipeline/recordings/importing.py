@@ -16,13 +16,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from voice_pipeline.atomic import write_text
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.project import VOICES_FOLDER
 from voice_pipeline.recordings.detection import Kind
 from voice_pipeline.recordings.source import Recordings, find_recordings
 from voice_pipeline.recordings.tables import AudioFile
 from voice_pipeline.recordings.transcripts import read_source_text
-from voice_pipeline.store import profile_id, write_text
+from voice_pipeline.store import profile_id
 from voice_pipeline.voice import DEFAULT_MIN_BYTES, Source, TextKind, Voice, load_voice
 
 RECIPES_FOLDER = Path("configs/recipes")

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from voice_pipeline.atomic import write_bytes
 from voice_pipeline.recordings.cache import MeasurementCache
 from voice_pipeline.recordings.conversion import AUDIO_SUFFIXES
-from voice_pipeline.store import Store, identity, sha256_file, write_bytes
+from voice_pipeline.store import Store, identity, sha256_file
 
 VERSION = "1"
 KIND = "parquet"

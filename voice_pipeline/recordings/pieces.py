@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from voice_pipeline.atomic import atomic_path
 from voice_pipeline.recordings.measuring import Work
 from voice_pipeline.recordings.parquet import Row, TableProblem, extract, row_name
 from voice_pipeline.recordings.source import PARQUET_SUFFIX, Recordings, SourceFile
-from voice_pipeline.store import Store, atomic_path
+from voice_pipeline.store import Store
 
 
 @dataclass(frozen=True)

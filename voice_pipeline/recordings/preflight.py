@@ -21,6 +21,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from voice_pipeline.atomic import read_json, write_bytes, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.conversion import VERSION as CONVERSION_VERSION
 from voice_pipeline.recordings.detection import Kind, declared_seconds
@@ -38,7 +39,7 @@ from voice_pipeline.recordings.source import (
     read_from,
 )
 from voice_pipeline.recordings.tables import AudioFile, read_rows, write_rows
-from voice_pipeline.store import Store, identity, read_json, sha256_file, write_bytes, write_json
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.voice import Consent, TextKind, Voice
 
 STAGE = "audio_preflight"

@@ -15,9 +15,9 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import write_bytes, write_json, write_text
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.wav import wav_bytes
-from voice_pipeline.store import write_bytes, write_json, write_text
 
 ENGINE = "hibari-tts"
 ENGINE_VOICE = "heart"  # the one voice model that ships inside the package

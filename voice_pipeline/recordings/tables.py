@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from voice_pipeline.store import atomic_path
+from voice_pipeline.atomic import atomic_path
 
 Row = TypeVar("Row")
 

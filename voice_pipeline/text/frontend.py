@@ -20,8 +20,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import write_bytes
 from voice_pipeline.failures import ConfigError
-from voice_pipeline.store import identity, write_bytes
+from voice_pipeline.store import identity
 from voice_pipeline.text.errors import TEXT_TOO_LONG, TextError
 from voice_pipeline.text.languages import Language, Reader, language
 from voice_pipeline.text.sentences import split_sentences

@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from voice_pipeline.store import write_text
+from voice_pipeline.atomic import write_text
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.text.spelling.language import SpelledLanguage
 

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.protocol import Progress
 from voice_pipeline.status import TrainStatus, write_status
-from voice_pipeline.store import Store, read_json, sha256_file, write_json
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training.features import FeaturesRecord
 from voice_pipeline.training.recipe import Recipe

@@ -20,8 +20,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from voice_pipeline.atomic import atomic_path, read_json, write_json, write_text
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import Store, atomic_path, identity, read_json, sha256_file, write_json, write_text
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.training import mel, pitch
 from voice_pipeline.training.recipe import AudioSettings, Recipe
 from voice_pipeline.voice import Voice

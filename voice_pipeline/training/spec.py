@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.protocol import is_store_relative
-from voice_pipeline.store import Store, identity, profile_id, read_json
+from voice_pipeline.store import Store, identity, profile_id
 from voice_pipeline.training.recipe import Recipe
 
 VERSION = "1"  # of the training program: a change that alters the tensors raises it

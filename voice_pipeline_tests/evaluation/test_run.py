@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.format import content_digest
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.evaluation import run as stage
 from voice_pipeline.evaluation.format import parse_evaluation, read_evaluation
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import read_json
 from voice_pipeline_tests.ready_voice import NAME, Listener, ReadyVoice
 
 pytestmark = pytest.mark.evaluation

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.licensing import gate
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, load_allowlist, manifest_name
 from voice_pipeline.licensing.parts import Judge, Part, parts_of, weights_manifests
-from voice_pipeline.store import Store, read_json, sha256_file
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.voice import Voice, load_voice
 from voice_pipeline_tests.conftest import PROJECT, make_project
 from voice_pipeline_tests.ready_voice import CONFIG, NAME, ReadyVoice

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from voice_pipeline.atomic import write_json
 from voice_pipeline.licensing import gate
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, load_allowlist
 from voice_pipeline.licensing.parts import LISTENING_STAGES, Part, parts_of, weights_manifests
@@ -18,7 +19,7 @@ from voice_pipeline.recognition.recognizer import manifest_model_id
 from voice_pipeline.recognition.speaker import MODEL_ID as SPEAKER
 from voice_pipeline.recognition.voice_activity import MODEL_ID as VOICE_ACTIVITY
 from voice_pipeline.recognition.voice_activity import WEIGHTS as VOICE_ACTIVITY_WEIGHTS
-from voice_pipeline.store import Store, sha256_file, write_json
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.voice import RecognizerSettings, Voice
 from voice_pipeline_tests.conftest import PROJECT, make_project
 from voice_pipeline_tests.ready_voice import CONFIG, NAME

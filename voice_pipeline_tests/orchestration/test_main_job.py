@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.protocol import Artifact, Progress, Stats, read_records
 from voice_pipeline.report import superseded
-from voice_pipeline.store import read_json, sha256_file
+from voice_pipeline.store import sha256_file
 from voice_pipeline.voice import load_voice_by_id
 from voice_pipeline_tests.orchestration.conftest import JOB, VOICE, FinishedRun, Workplace, make_workplace
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.status import read_status
-from voice_pipeline.store import read_json
 from voice_pipeline_tests.orchestration.conftest import JOB, VOICE, Workplace, make_workplace
 
 pytestmark = [

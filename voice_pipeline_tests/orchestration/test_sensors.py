@@ -7,11 +7,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.definitions import defs
 from voice_pipeline.orchestration import sensors
 from voice_pipeline.orchestration.partitions import register_voices
 from voice_pipeline.status import TrainStatus, read_status, write_status
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 from voice_pipeline_tests.conftest import make_project
 
 JOB = "tts_prod_train_nemo"

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.format import content_digest
 from voice_pipeline.evaluation.format import digest_of
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, MANIFESTS_PATH
 from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.recordings.preparation import prepare
-from voice_pipeline.store import read_json, sha256_file
+from voice_pipeline.store import sha256_file
 from voice_pipeline_tests.ready_voice import CONFIG, NAME, RATE, TODAY, ReadyVoice, build_bundle, edit_json
 
 pytestmark = pytest.mark.evaluation

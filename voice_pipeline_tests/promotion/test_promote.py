@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion import promote
-from voice_pipeline.store import Store, read_json, sha256_file
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline_tests.ready_voice import NAME, ReadyVoice
 
 pytestmark = pytest.mark.evaluation

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings import measuring, preflight, workers
 from voice_pipeline.recordings.decoding import open_audio
 from voice_pipeline.recordings.levels import Levels
 from voice_pipeline.recordings.source import LFS_SIGNATURE, read_from
 from voice_pipeline.recordings.tables import AudioFile, read_rows
-from voice_pipeline.store import Store, read_json, sha256_file
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline_tests.recordings.material import PERSON, ljspeech, tone, voice, write
 
 

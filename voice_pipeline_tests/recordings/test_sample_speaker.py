@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings import preflight, sample_speaker
 from voice_pipeline.recordings.preparation import prepare
-from voice_pipeline.store import Store, read_json, sha256_file
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.voice import RecognizerSettings, load_voice
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "voices"

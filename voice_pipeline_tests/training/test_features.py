@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import Store, read_json, sha256_file
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training import features
 from voice_pipeline.training.features import FeaturesRecord, compute_features

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from voice_pipeline.atomic import atomic_path
 from voice_pipeline.orchestration.assets.recordings import GROUP, clean_utterances, utterance_texts
 from voice_pipeline.orchestration.jobs import dataset as dataset_job
 from voice_pipeline.orchestration.partitions import VOICES
@@ -18,7 +19,7 @@ from voice_pipeline.recordings.cleaning import stage as cleaning
 from voice_pipeline.recordings.dataset.record import DatasetRecord, refuse_blocked
 from voice_pipeline.recordings.segmentation import stage as segmentation
 from voice_pipeline.recordings.texts import stage as texts
-from voice_pipeline.store import Store, atomic_path
+from voice_pipeline.store import Store
 
 _SHOWN = 20
 _CHECKS = {

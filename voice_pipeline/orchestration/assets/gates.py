@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing import gate
 from voice_pipeline.orchestration.assets.speech import voice_bundle, voice_evaluation
@@ -13,7 +14,6 @@ from voice_pipeline.orchestration.refusal import refuse
 from voice_pipeline.orchestration.shown import figures, table
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
 from voice_pipeline.promotion import promote
-from voice_pipeline.store import read_json
 
 GROUP = "gates"
 

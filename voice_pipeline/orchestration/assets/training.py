@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from voice_pipeline.atomic import exclusive
 from voice_pipeline.orchestration.assets.dataset import dataset_manifest
 from voice_pipeline.orchestration.partitions import VOICES
 from voice_pipeline.orchestration.programs import run_program
@@ -13,7 +14,7 @@ from voice_pipeline.orchestration.refusal import refuse, stored
 from voice_pipeline.orchestration.shown import figures, picture, picture_of
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
 from voice_pipeline.recordings import manifest
-from voice_pipeline.store import Store, exclusive
+from voice_pipeline.store import Store
 from voice_pipeline.training import checkpoint, features, spec
 from voice_pipeline.training.curves import loss_png
 from voice_pipeline.training.launcher import failure_of, require_interpreter, trainer_command, trainer_environment

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_pipeline.atomic import write_bytes
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recognition.speaker import SpeakerEncoder
 from voice_pipeline.recordings.cache import MeasurementCache
@@ -34,7 +35,7 @@ from voice_pipeline.recordings.cleaning.fingerprint import VERSION as FINGERPRIN
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment
 from voice_pipeline.recordings.wav import FULL_SCALE, wav_bytes
 from voice_pipeline.recordings.workers import in_processes
-from voice_pipeline.store import Store, identity, sha256_file, write_bytes
+from voice_pipeline.store import Store, identity, sha256_file
 
 KIND, EMBEDDINGS = "utterances", "speaker_embeddings"
 EMBEDDING_VERSION = "1"

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from voice_pipeline.atomic import read_json, write_bytes, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recognition.speaker import SpeakerEncoder
@@ -31,7 +32,7 @@ from voice_pipeline.recordings.source import OnProgress, Recordings, find_record
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, read_rows, write_rows
 from voice_pipeline.recordings.thresholds import load_dataset_gates
 from voice_pipeline.recordings.workers import counted
-from voice_pipeline.store import Store, identity, read_json, sha256_file, write_bytes, write_json
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.voice import Voice
 
 STAGE = "clean_utterances"

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from voice_pipeline.atomic import atomic_folder, atomic_path, write_json
 from voice_pipeline.failures import VoiceFailure, disk_errors
 from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recordings.cleaning.fingerprint import NEAR_BELOW
@@ -39,7 +40,7 @@ from voice_pipeline.recordings.dataset.split import assign
 from voice_pipeline.recordings.dataset.verdicts import DatasetFigures, blockers_of, verdicts
 from voice_pipeline.recordings.source import OnProgress
 from voice_pipeline.recordings.thresholds import DatasetGates, load_dataset_gates
-from voice_pipeline.store import Store, atomic_folder, atomic_path, identity, sha256_file, write_json
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.voice import Voice
 
 VERSION = "2"

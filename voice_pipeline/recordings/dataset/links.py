@@ -15,9 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline.atomic import link_file
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.workers import processes
-from voice_pipeline.store import Store, link_file, sha256_file
+from voice_pipeline.store import Store, sha256_file
 
 _AHEAD = 64  # clips waiting to be hashed
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import Blocker, VoiceFailure
 from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recordings.dataset.verdicts import DatasetFigures, Verdict
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 
 STAGE = "dataset_manifest"
 

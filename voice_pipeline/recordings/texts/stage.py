@@ -19,6 +19,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recognition.recognizer import Recognizer
@@ -52,7 +53,7 @@ from voice_pipeline.recordings.texts.matching import Placed, Texts, placed_text
 from voice_pipeline.recordings.texts.timing import WordClock
 from voice_pipeline.recordings.texts.words import WrittenWord, read_words
 from voice_pipeline.recordings.transcripts import SourceText, WholeText, read_source_text
-from voice_pipeline.store import Store, identity, read_json, sha256_file, write_json
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.voice import Voice
 

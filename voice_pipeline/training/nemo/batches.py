@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 from voice_pipeline.training.recipe import AudioSettings
 
 _POOL = 8  # batches whose utterances are sorted by length together

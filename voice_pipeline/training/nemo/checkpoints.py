@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voice_pipeline.store import atomic_path, sha256_file
+from voice_pipeline.atomic import atomic_path
+from voice_pipeline.store import sha256_file
 
 if TYPE_CHECKING:
     from nemo.core.classes import ModelPT

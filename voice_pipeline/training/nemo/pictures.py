@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_pipeline.store import write_bytes
+from voice_pipeline.atomic import write_bytes
 
 
 def write_alignment(path: Path, alignment: NDArray[np.float32]) -> None:

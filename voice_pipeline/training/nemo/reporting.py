@@ -17,10 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from voice_pipeline.atomic import write_bytes, write_text
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.protocol import Progress, ProtocolWriter
 from voice_pipeline.status import TrainStatus, write_status
-from voice_pipeline.store import Store, write_bytes, write_text
+from voice_pipeline.store import Store
 from voice_pipeline.training.spec import TrainingSpec
 
 _STATUS_PERIOD = 1.0  # seconds between two writings of the status

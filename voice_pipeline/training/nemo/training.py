@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.store import Store, read_json, sha256_file, write_json
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.text.nemo_tokenizer import tokenizer_config, write_phoneme_dict
 from voice_pipeline.training.nemo import acoustic, vocoder
 from voice_pipeline.training.nemo.base_weights import start_from

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from voice_pipeline.atomic import write_bytes
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recognition import speaker
 from voice_pipeline.recordings.cleaning import stage
@@ -19,7 +20,7 @@ from voice_pipeline.recordings.cleaning.stage import CleanRecord
 from voice_pipeline.recordings.preflight import Picture, PreflightRecord
 from voice_pipeline.recordings.segmentation.stage import SegmentsRecord
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, read_rows, write_rows
-from voice_pipeline.store import Store, sha256_file, write_bytes
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.voice import Voice
 from voice_pipeline_tests.conftest import make_project
 from voice_pipeline_tests.recordings import material

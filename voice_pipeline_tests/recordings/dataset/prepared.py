@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from voice_pipeline.atomic import write_bytes
 from voice_pipeline.recognition.listeners import ListeningModel
 from voice_pipeline.recordings import manifest
 from voice_pipeline.recordings.cleaning.fingerprint import fingerprint
@@ -18,7 +19,7 @@ from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.recordings.tables import AudioFile, CleanUtterance, Segment, Unmatched, UtteranceText, write_rows
 from voice_pipeline.recordings.thresholds import DatasetGates
 from voice_pipeline.recordings.wav import wav_bytes
-from voice_pipeline.store import Store, identity, sha256_file, write_bytes
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.text.errors import TextError
 from voice_pipeline.text.symbols import SYMBOL_TABLE
 from voice_pipeline.voice import Voice

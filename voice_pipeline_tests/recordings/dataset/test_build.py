@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import soundfile
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.recordings import manifest
 from voice_pipeline.recordings.tables import AudioFile, Unmatched
-from voice_pipeline.store import Store, read_json, sha256_file
+from voice_pipeline.store import Store, sha256_file
 from voice_pipeline_tests.recordings.dataset.prepared import MODELS, Letters, babble, prepared, snapshot
 
 GOLDEN = Path(__file__).with_name("golden_manifest.json")

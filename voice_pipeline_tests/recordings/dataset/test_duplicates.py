@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.recordings.tables import CleanUtterance
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 from voice_pipeline_tests.recordings.dataset.prepared import RATE, Prepared, babble, prepared
 
 

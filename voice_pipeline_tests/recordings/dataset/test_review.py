@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from voice_pipeline.atomic import read_json
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.recordings.dataset.review import Review, read_review
 from voice_pipeline.recordings.manifest import read_record
-from voice_pipeline.store import Store, read_json
+from voice_pipeline.store import Store
 from voice_pipeline_tests.recordings.dataset.prepared import Prepared, babble, prepared
 
 

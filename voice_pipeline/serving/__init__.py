@@ -1,0 +1,1 @@
+"""The HTTP surface: promoted voices speak, and other programs verify."""
