@@ -1,11 +1,11 @@
-"""Put the evaluation of a bundle into it, without touching what was judged.
+"""Put the evaluation of a bundle, or the attestation, into it, without touching what was judged.
 
     digest = content_digest(folder)
     ...                                      # judge the bundle
     add_evaluation(folder, evaluation, expected_content_digest=digest)
 
 The bundle is written again as a whole and takes its old place in one step, so that a reader sees the bundle
-without its evaluation or with it, never a mixture. Every other file keeps its bytes and its entry.
+without the new file or with it, never a mixture. Every other file keeps its bytes and its entry.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from voice_pipeline.atomic import atomic_folder
 from voice_pipeline.bundle.format import (
+    ATTESTATION_NAME,
     EVALUATION_NAME,
     MANIFEST_NAME,
     BundleManifest,
@@ -51,14 +52,28 @@ def add_evaluation(
             voice=before.voice_profile_id,
             file=folder,
         )
-    kept = [entry for entry in before.files if entry.path != EVALUATION_NAME]
-    added = FileEntry(path=EVALUATION_NAME, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return _with_file(folder, before, EVALUATION_NAME, data)
+
+
+def add_attestation(folder: Path, envelope: bytes) -> BundleManifest:
+    """Write a signed envelope into the bundle, replacing an earlier one. Returns the new manifest.
+
+    Whether the envelope speaks about this bundle is ``promotion.signing``'s to say. Raises VoiceFailure
+    ``bundle_invalid`` for a bundle that is not whole.
+    """
+    require_valid(folder)
+    return _with_file(folder, read_manifest(folder), ATTESTATION_NAME, envelope)
+
+
+def _with_file(folder: Path, before: BundleManifest, path: str, data: bytes) -> BundleManifest:
+    kept = [entry for entry in before.files if entry.path != path]
+    added = FileEntry(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     files = tuple(sorted([*kept, added], key=lambda entry: entry.path))
     manifest = before.model_copy(update={"files": files})
     with atomic_folder(folder) as temporary:
         for entry in kept:
             _link_or_copy(folder / entry.path, temporary / entry.path)
-        (temporary / EVALUATION_NAME).write_bytes(data)
+        (temporary / path).write_bytes(data)
         (temporary / MANIFEST_NAME).write_bytes(manifest_bytes(manifest))
         require_valid(temporary, voice=manifest.voice_profile_id)
     return manifest

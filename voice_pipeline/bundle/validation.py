@@ -41,6 +41,8 @@ Code = Literal[
     "bytes_mismatch",
     "checksum_mismatch",
     "unlisted_file",
+    "signature_missing",  # these two are promotion.signing's
+    "signature_invalid",
 ]
 
 _READ_BLOCK = 1 << 20  # bytes
@@ -58,7 +60,7 @@ class Problem:
         return f"{self.code}: {self.path}: {self.detail}"
 
 
-class _UnreadableError(Exception):
+class _UnreadableError(ValueError):
     """A file that will not be read: the code and detail of its problem."""
 
     def __init__(self, code: Code, detail: str) -> None:
@@ -80,7 +82,7 @@ def validate_bundle(folder: Path, *, production: bool = False) -> list[Problem]:
     """
     try:
         root = folder.resolve(strict=True)
-        data = _read_manifest_bytes(root)
+        data = read_bounded(root, MANIFEST_NAME, MAX_MANIFEST_BYTES)
         manifest = parse_manifest(data)
     except (FileNotFoundError, NotADirectoryError):
         return [Problem("manifest_missing", MANIFEST_NAME, "no such file")]
@@ -92,7 +94,7 @@ def validate_bundle(folder: Path, *, production: bool = False) -> list[Problem]:
         return [Problem("manifest_missing", MANIFEST_NAME, f"cannot be read: {_reason(error)}")]
     problems = _missing_provenance(manifest) if production else []
     for entry in manifest.files:
-        problem = _check_file(root, entry)
+        problem = check_file(root, entry)
         if problem is not None:
             problems.append(problem)
     if production:
@@ -110,19 +112,24 @@ def require_valid(folder: Path, *, voice: str | None = None, production: bool = 
         raise VoiceFailure("bundle_invalid", shown + more, voice=voice, file=folder)
 
 
-def _read_manifest_bytes(root: Path) -> bytes:
-    with _opened(root, MANIFEST_NAME) as (stream, size):
-        if size > MAX_MANIFEST_BYTES:
-            raise _UnreadableError("manifest_invalid", f"larger than {MAX_MANIFEST_BYTES} bytes")
+def read_bounded(root: Path, relative: str, most: int) -> bytes:
+    """The bytes of a file of the bundle at ``root``, a resolved path: no link followed out, nothing but a regular file.
+
+    Raises OSError, and ValueError in one line for a link that leaves the bundle or more than ``most`` bytes.
+    """
+    with _opened(root, relative) as (stream, size):
+        if size > most:
+            raise _UnreadableError("manifest_invalid", f"larger than {most} bytes")
         chunks = []
         while chunk := os.read(stream, _READ_BLOCK):
             chunks.append(chunk)
-            if sum(map(len, chunks)) > MAX_MANIFEST_BYTES:
-                raise _UnreadableError("manifest_invalid", f"larger than {MAX_MANIFEST_BYTES} bytes")
+            if sum(map(len, chunks)) > most:
+                raise _UnreadableError("manifest_invalid", f"larger than {most} bytes")
         return b"".join(chunks)
 
 
-def _check_file(root: Path, entry: FileEntry) -> Problem | None:
+def check_file(root: Path, entry: FileEntry) -> Problem | None:
+    """The first problem of one listed file of the bundle at ``root``, a resolved path; every byte is read."""
     shown = printable(entry.path)
     wrong = plain_path_problem(entry.path)
     if wrong is not None:
