@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.project import VOICES_FOLDER, voice_ids
@@ -25,6 +34,43 @@ Lane = Literal["production", "experimental"]
 TextKind = Literal[
     "ljspeech", "piper", "txt", "lab", "nemo", "kaldi", "audiofolder", "column", "srt", "vtt", "textgrid", "none"
 ]
+
+
+WORLDWIDE = "worldwide"
+_ALPHA_2 = """
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC
+    CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD
+    GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH
+    KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW
+    MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC
+    SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY
+    UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
+"""
+_COUNTRIES = frozenset(_ALPHA_2.split())  # of ISO 3166-1
+
+
+def _territories(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Known codes, or worldwide alone."""
+    for one in value:
+        if one != WORLDWIDE and one not in _COUNTRIES:
+            hint = "; the United Kingdom is GB" if one == "UK" else ""
+            raise ValueError(f"{one!r} is neither {WORLDWIDE} nor an ISO 3166-1 alpha-2 code such as US{hint}")
+    if WORLDWIDE in value and len(value) > 1:
+        raise ValueError(f"{WORLDWIDE} stands alone")
+    return value
+
+
+def _quoted(value: Any) -> Any:
+    """YAML 1.1 reads NO, which is Norway, and no, which is Norwegian, as false."""
+    if value is False:
+        raise ValueError('put it in quotes: YAML reads no as false; write "NO" for Norway, "no" for Norwegian')
+    return value
+
+
+Code = Annotated[str, BeforeValidator(_quoted)]
+Language = Annotated[Code, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
+Purpose = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Territories = Annotated[tuple[Code, ...], AfterValidator(_territories)]
 
 
 class _Strict(BaseModel):
@@ -86,20 +132,38 @@ class Cleaning(_Strict):
 
 
 class Consent(_Strict):
-    """Who speaks, and whether that person agreed to what this voice is for."""
+    """Who speaks, and what that person agreed to. The rules are in ``consent``; docs/consent.md explains the fields.
+
+    What a person did not say is not agreed to: no purposes cover nothing, and neither do no territories.
+    """
 
     speaker_type: Literal["human", "synthetic"]
     speaker: str = Field(min_length=1, description="The person's name or pseudonym; for a synthetic one, its maker.")
+    pseudonymous: bool = Field(False, description="The person wants no name in what is handed on.")
     status: Literal["granted", "missing", "revoked", "not_applicable"]
     commercial_use: bool = False
+    purposes: tuple[Purpose, ...] = Field((), description="What for, such as text_to_speech. None covers nothing.")
+    languages: tuple[Language, ...] = Field(
+        (), description="In which languages, such as en-US, or en for all of English. None: the voice's own only."
+    )
+    territories: Territories = Field((), description="Where: ISO 3166-1 codes, or worldwide. None covers nothing.")
     granted_on: date | None = None
-    expires_on: date | None = None
+    expires_on: date | None = Field(None, description="The last day on which it holds.")
+    revoked_on: date | None = Field(None, description="The first day on which it holds no more.")
+    how: str | None = Field(
+        None, min_length=1, max_length=200, description="How it was given, such as signed on paper."
+    )
     evidence: str | None = Field(None, description="Where the signed consent is kept.")
+    evidence_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="sha256 of the file of the signed consent."
+    )
 
     @model_validator(mode="after")
     def _fits_the_speaker(self) -> Consent:
         if self.speaker_type == "human" and self.status == "not_applicable":
             raise ValueError("a human speaker's consent cannot be not_applicable")
+        if self.speaker_type == "synthetic" and self.status != "not_applicable":
+            raise ValueError("a synthetic speaker cannot agree: its status is not_applicable")
         if self.status == "granted" and self.speaker_type == "human" and not (self.granted_on and self.evidence):
             raise ValueError("a granted consent needs granted_on and evidence")
         return self
@@ -117,11 +181,14 @@ class Voice(_Strict):
 
     voice_profile_id: str
     display_name: str = Field(min_length=1, max_length=200)
-    language: str = Field("en-US", pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
+    language: Language = "en-US"
     lane: Lane = "production"
     license: str | None = Field(
         None,
         description="SPDX id or LicenseRef under which the voice itself is handed on; share-alike parts decide it.",
+    )
+    distribution: Territories = Field(
+        (WORLDWIDE,), min_length=1, description="Where the voice is handed on or heard; its consent must cover it."
     )
     recipe: str = Field("cpu_small", pattern=r"^[a-z0-9_]+$", description="A file in configs/recipes/.")
     source: Source

@@ -8,6 +8,7 @@ right. So the gates decide on real evidence, in seconds.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ from voice_pipeline_tests.speaking_models import HOP, MELS, write_models
 NAME = "ready"
 TODAY = date(2026, 6, 1)
 RATE = 22_050  # Hz
+SIGNED = "My voice may be used to speak any text, everywhere, for money too. A. Person\n"
 TEXTS = [
     "The lamp is on the table.",
     "We saw two boats today.",
@@ -136,6 +138,7 @@ def make_ready_voice(project: Path) -> ReadyVoice:
     make_project(project)
     ready = ReadyVoice(project)
     _record(project / "data" / NAME)
+    (project / "consent.txt").write_text(SIGNED)
     ready.config.write_text(yaml.safe_dump(CONFIG))
     voice, store, recipe = ready.voice, ready.store, load_recipe(project, "cpu_demo")
     frontend = _frontend()
@@ -178,7 +181,10 @@ CONFIG: dict[str, Any] = {
         "commercial_use": True,
         "granted_on": "2026-01-01",
         "expires_on": "2027-01-01",
-        "evidence": "consent.pdf",
+        "purposes": ["text_to_speech"],
+        "territories": ["worldwide"],
+        "evidence": "consent.txt",
+        "evidence_sha256": hashlib.sha256(SIGNED.encode()).hexdigest(),
     },
     "recognizer": {"kind": "none"},
     "dataset_gates": {"min_minutes": 0, "min_utterances": 2, "min_speaker_similarity": 0},

@@ -25,7 +25,10 @@ PERSON = {
     "status": "granted",
     "commercial_use": True,
     "granted_on": "2026-01-01",
+    "purposes": ["text_to_speech"],
+    "territories": ["worldwide"],
     "evidence": "drawer 3",
+    "evidence_sha256": "5" * 64,
 }
 
 
