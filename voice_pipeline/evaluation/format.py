@@ -1,12 +1,12 @@
-"""``evaluation.json``, ``voice_evaluation/1``: what was heard of a bundle, and the figures that follow from it.
+"""``evaluation.json``, ``voice_evaluation/2``: what was heard of a bundle, and the figures that follow from it.
 
     evaluation = read_evaluation(path)
-    evaluation.gate_metrics()            # what gates.judge takes
+    evaluation.metrics                   # the figures, but for the speed
     evaluation.problems()                # () when the figures are those of the sentences
 
-Times are kept apart, in ``timing``: they vary from run to run, so that ``digest`` leaves them out. The same bundle,
-sentences and judges give the same digest. A file is untrusted: its figures count only when they follow from its
-sentences.
+It holds no times: they vary from run to run, so that the store's record of the evaluation has them (``Timing``), and
+the same bundle, sentences and judges give the same bytes. A file is untrusted: its figures count only when they follow
+from its sentences.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from voice_pipeline.evaluation.intelligibility import ErrorCount, total
 from voice_pipeline.evaluation.signal import SignalFigures, mean_of
 from voice_pipeline.store import identity
 
-SCHEMA = "voice_evaluation/1"
+SCHEMA = "voice_evaluation/2"
 MAX_BYTES = 16 << 20  # of a file; sixty sentences need some thirty thousand
 _SHA256 = r"^[0-9a-f]{64}$"
 
@@ -75,7 +75,7 @@ class Heard(_Strict):
 
 
 class Timing(_Strict):
-    """What varies from run to run. Part of no digest."""
+    """How fast a bundle spoke. It varies from run to run: part of no digest, and of no bundle."""
 
     real_time_factor: float = Field(gt=0, description="Seconds of computing per second of speech.")
     speech_seconds: float = Field(gt=0)
@@ -87,7 +87,7 @@ class Timing(_Strict):
 class Evaluation(_Strict):
     """The whole file."""
 
-    schema_id: Literal["voice_evaluation/1"] = Field("voice_evaluation/1", alias="schema")
+    schema_id: Literal["voice_evaluation/2"] = Field("voice_evaluation/2", alias="schema")
     voice_profile_id: str
     content_digest: str = Field(pattern=_SHA256, description="Of the bundle that was judged.")
     dataset_sha256: str = Field(pattern=_SHA256, description="Of the dataset manifest whose validation split was used.")
@@ -98,11 +98,11 @@ class Evaluation(_Strict):
     metrics: dict[str, float]
     recordings_metrics: dict[str, float]
     digest: str = Field(pattern=_SHA256)
-    timing: Timing
 
-    def gate_metrics(self) -> dict[str, float]:
-        """Every figure that a gate may limit."""
-        return {**self.metrics, "real_time_factor": self.timing.real_time_factor}
+    @property
+    def speech_seconds(self) -> float:
+        """Seconds of speech in all sentences, as ``Timing`` counts them."""
+        return round(sum(one.seconds for one in self.sentences), 3)
 
     def problems(self) -> tuple[str, ...]:
         """Where the file contradicts itself; () for one that ``evaluate`` wrote."""
@@ -143,8 +143,8 @@ def parse_evaluation(data: bytes, name: str = "evaluation.json") -> Evaluation:
 
 
 def digest_of(value: dict[str, Any]) -> str:
-    """sha256 of an evaluation's content: everything but ``timing`` and the digest itself."""
-    return identity(**{key: part for key, part in value.items() if key not in ("timing", "digest")})
+    """sha256 of an evaluation's content: everything but the digest itself."""
+    return identity(**{key: part for key, part in value.items() if key != "digest"})
 
 
 def spoken_metrics(sentences: list[Heard], recordings: list[Heard]) -> dict[str, float]:

@@ -12,12 +12,13 @@ from dataclasses import asdict
 
 from voice_pipeline.evaluation.format import Evaluation, Heard
 from voice_pipeline.evaluation.intelligibility import comparable, count_errors
-from voice_pipeline.evaluation.run import ENGLISH, Frontend, Sentence, sentences_of
+from voice_pipeline.evaluation.run import ENGLISH, EvaluationRecord, Frontend, Sentence, sentences_of
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.manifest import DatasetRecord
 from voice_pipeline.store import Store, inside, sha256_file
 
 _SHOWN = 3  # faults of one kind
+_ROUNDING = 0.001  # seconds of one sentence, or of computing per second of speech
 
 
 def verify(
@@ -41,6 +42,18 @@ def verify(
         if wrong:
             found.append(f"the errors of {', '.join(wrong[:_SHOWN])} in its {kind} are not those of what was heard")
     return (*found, *_sound_faults(evaluation, store, expected))
+
+
+def timing_faults(evaluation: Evaluation, record: EvaluationRecord) -> tuple[str, ...]:
+    """Every way in which the record's times contradict themselves or the sentences that were timed."""
+    timing, found = record.timing, []
+    if abs(timing.compute_seconds / timing.speech_seconds - timing.real_time_factor) > _ROUNDING:
+        found.append("its record's real-time factor does not follow from its times")
+    if abs(timing.speech_seconds - evaluation.speech_seconds) > _ROUNDING * (len(evaluation.sentences) + 1):
+        found.append("its record's times are of other speech than was heard")
+    if record.metrics != record.gate_metrics(evaluation):
+        found.append("its record's figures are not those of the evaluation")
+    return tuple(found)
 
 
 def _sentence_faults(kind: str, heard: list[Heard], expected: list[Sentence]) -> Iterator[str]:

@@ -58,7 +58,7 @@ class Decision:
                 "evaluation_digest": evaluation.digest if evaluation else None,
                 "license_identity": evidence.license_identity,
             },
-            "metrics": evaluation.gate_metrics() if evaluation else {},
+            "metrics": evidence.metrics(),
             "gates": evidence.gates.model_dump(mode="json"),
             "gate_overrides": dict(sorted(voice.gates.items())),
         }
@@ -226,10 +226,9 @@ def _evaluation(evidence: Evidence) -> Iterator[Blocker]:
 
 
 def _quality(evidence: Evidence) -> Iterator[Blocker]:
-    evaluation = evidence.evaluation.evaluation
-    if evaluation is None:
+    if evidence.evaluation.evaluation is None:
         return  # an unjudged bundle is already blocked
-    for failed in judge(evaluation.gate_metrics(), evidence.gates):
+    for failed in judge(evidence.metrics(), evidence.gates):
         yield Blocker("quality_below_threshold", str(failed))
 
 

@@ -32,7 +32,7 @@ from voice_pipeline.evaluation.format import Evaluation, read_evaluation
 from voice_pipeline.evaluation.gates import Gates, load_gates
 from voice_pipeline.evaluation.run import EvaluationRecord
 from voice_pipeline.evaluation.run import read_finished as read_evaluation_record
-from voice_pipeline.evaluation.verification import verify
+from voice_pipeline.evaluation.verification import timing_faults, verify
 from voice_pipeline.failures import Blocker, ConfigError, VoiceFailure
 from voice_pipeline.licensing import gate
 from voice_pipeline.licensing.consent import consent_blockers
@@ -114,6 +114,13 @@ class Evidence:
     evaluation: EvaluationEvidence
     license: tuple[Blocker, ...]
     license_identity: str
+
+    def metrics(self) -> dict[str, float]:
+        """Every figure of the bundle's evaluation that a gate may limit; the speed is the record's."""
+        found = self.evaluation
+        if found.evaluation is None:
+            return {}
+        return dict(found.evaluation.metrics) if found.record is None else found.record.gate_metrics(found.evaluation)
 
 
 def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, today: date) -> Evidence:
@@ -250,11 +257,11 @@ def _evaluation(
         return EvaluationEvidence(None, None, record, ("the bundle was not evaluated",))
     except (OSError, ValueError) as error:
         return EvaluationEvidence(None, None, record, (str(error),))
+    faults = timing_faults(evaluation, record) if record is not None else ()
     if dataset is None or frontend is None:
-        return EvaluationEvidence(evaluation, sha256, record, evaluation.problems())
-    return EvaluationEvidence(
-        evaluation, sha256, record, verify(evaluation, store, dataset.record, frontend, frontend.language.code)
-    )
+        return EvaluationEvidence(evaluation, sha256, record, (*evaluation.problems(), *faults))
+    found = verify(evaluation, store, dataset.record, frontend, frontend.language.code)
+    return EvaluationEvidence(evaluation, sha256, record, (*found, *faults))
 
 
 def _sha256(store: Store, relative: str) -> str | None:

@@ -117,7 +117,7 @@ def _record(store: Store, voice: Voice, decision: Decision) -> PromotionRecord:
         decision_sha256=sha256_file(folder / DECISION),
         content_digest=bundle.content_digest,
         bundle_manifest_sha256=bundle.manifest_sha256,
-        metrics=evaluation.gate_metrics(),
+        metrics=decision.evidence.metrics(),
         gate_overrides=dict(sorted(voice.gates.items())),
     )
     write_json(store.record(name, STAGE), record.model_dump(mode="json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from voice_pipeline.atomic import read_json
+from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.bundle.format import content_digest
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.evaluation import run as stage
 from voice_pipeline.evaluation.format import parse_evaluation, read_evaluation
+from voice_pipeline.evaluation.verification import timing_faults
 from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.store import sha256_file
 from voice_pipeline_tests.ready_voice import NAME, Listener, ReadyVoice
 
 pytestmark = pytest.mark.evaluation
@@ -44,7 +45,9 @@ def test_the_evaluation_and_where_it_is(ready: ReadyVoice) -> None:
         assert (path.parent / one.file).is_file()
         assert one.seconds > 0
     assert record.metrics["wer"] == 0.0
-    assert evaluation.timing.real_time_factor > 0
+    assert record.timing.real_time_factor > 0
+    assert record.gate_metrics(evaluation) == record.metrics
+    assert timing_faults(evaluation, record) == ()
     rows = list(stage.shown_sentences(evaluation))
     assert len(rows) == len(evaluation.sentences)
 
@@ -117,11 +120,41 @@ def test_a_voice_that_says_nothing_is_heard_as_nothing(ready: ReadyVoice, monkey
     assert evaluation.problems() == ()
 
 
-def test_nothing_varying_is_hashed(ready: ReadyVoice) -> None:
-    value = read_json(ready.bundle / "evaluation.json")
-    value["timing"] = {key: part * 2 for key, part in value["timing"].items()}
-    assert parse_evaluation(json.dumps(value).encode()).problems() == ()
-    assert str(ready.project) not in json.dumps(value)
+def test_no_time_is_in_the_bundle(ready: ReadyVoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, before = ready.evaluate(), (ready.bundle / "manifest.json").read_bytes()
+    monkeypatch.setattr(stage.time, "perf_counter", SlowClock())
+    ready.store.record(NAME, stage.STAGE).unlink()
+    second = ready.evaluate()
+    assert second.timing.real_time_factor > first.timing.real_time_factor
+    assert (second.evaluation_sha256, second.digest) == (first.evaluation_sha256, first.digest)
+    assert (ready.bundle / "manifest.json").read_bytes() == before
+    text = (ready.bundle / "evaluation.json").read_text()
+    assert not any(word in text for word in ("real_time_factor", "compute_seconds", str(ready.project)))
+
+
+def test_an_evaluation_with_times_in_it_is_made_again(ready: ReadyVoice) -> None:
+    record = read_json(ready.store.record(NAME, stage.STAGE))
+    path = ready.store.resolve(record["evaluation"])
+    write_json(path, {**read_json(path), "schema": "voice_evaluation/1", "timing": record.pop("timing")})
+    write_json(ready.store.record(NAME, stage.STAGE), {**record, "evaluation_sha256": sha256_file(path)})
+    assert stage.read_finished(ready.store, NAME) is None
+    ready.evaluate()
+    assert read_evaluation(ready.bundle / "evaluation.json").schema_id == "voice_evaluation/2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"real_time_factor": 0.5}, "does not follow from its times"),
+        ({"compute_seconds": 999.0}, "does not follow from its times"),
+        ({"speech_seconds": 9999.0, "real_time_factor": 1e-9}, "of other speech"),
+    ],
+)
+def test_edited_times_contradict(ready: ReadyVoice, changes: dict[str, float], told: str) -> None:
+    record = ready.evaluate()
+    edited = record.model_copy(update={"timing": record.timing.model_copy(update=changes)})
+    found = timing_faults(read_evaluation(ready.store.resolve(record.evaluation)), edited)
+    assert any(told in fault for fault in found), found
 
 
 @settings(deadline=None)
@@ -130,6 +163,16 @@ def test_any_bytes_are_an_evaluation_or_one_line(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"^evaluation\.json: ") as caught:
         parse_evaluation(data)
     assert "\n" not in str(caught.value)
+
+
+class SlowClock:
+    """Half an hour passes whenever it is asked."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1800
+        return self.now
 
 
 class Deaf(Listener):
