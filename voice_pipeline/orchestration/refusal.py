@@ -31,6 +31,20 @@ def classify(error: Exception, voice: str) -> VoiceFailure:
 
 def refuse(error: Exception, voice: str, *checks: str) -> Iterator[dg.AssetCheckResult]:
     """Yield the named checks as failed, then raise the step's failure. The end of every stage that refuses."""
+    end = failed(error, voice)
+    for check in checks:
+        yield dg.AssetCheckResult(
+            passed=False,
+            check_name=check,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=end.description,
+            metadata=end.metadata,
+        )
+    raise end from error
+
+
+def failed(error: Exception, voice: str) -> dg.Failure:
+    """The failure of a step, in the taxonomy's words: what ``run_failure`` reads again."""
     failure = classify(error, voice)
     metadata: dict[str, dg.MetadataValue] = {
         REASON: dg.MetadataValue.text(failure.reason),
@@ -40,15 +54,7 @@ def refuse(error: Exception, voice: str, *checks: str) -> Iterator[dg.AssetCheck
     }
     if failure.file is not None:
         metadata[FILE] = dg.MetadataValue.text(failure.file)
-    for check in checks:
-        yield dg.AssetCheckResult(
-            passed=False,
-            check_name=check,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description=str(failure),
-            metadata=metadata,
-        )
-    raise dg.Failure(description=str(failure), metadata=metadata, allow_retries=False) from error
+    return dg.Failure(description=str(failure), metadata=metadata, allow_retries=False)
 
 
 def stored(read: Callable[[Store, str], Record | None], store: Store, voice: str, stage: str) -> Record:
