@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.message import Message
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -24,8 +25,8 @@ from voice_pipeline.voice import parse_strict
 
 PACKAGES_PATH = Path("configs/licensing/packages.yaml")
 OWN_PACKAGE = "voice-pipeline"
-# What voice_pipeline.bundle.synthesizer and voice_pipeline.text import. The rest of voice-pipeline's requirements is the
-# pipeline's, and does not run when a bundle speaks.
+# What voice_pipeline.bundle.synthesizer and voice_pipeline.text import. The rest of voice-pipeline's requirements is
+# the pipeline's, and does not run when a bundle speaks.
 SPEAKING_ROOTS = ("numpy", "onnxruntime", "python-crfsuite", "unicode-rbnf")
 _MAX_LICENSE_CHARS = 200  # a longer License field holds the licence's text, not its name
 _COPYLEFT = "General Public License"  # a classifier with these words is never passed over
@@ -117,7 +118,7 @@ def package_blockers(packages: Sequence[Package], voice: str) -> tuple[Blocker, 
 def _way_to(name: str, packages: Sequence[Package]) -> tuple[str, ...]:
     """The shortest way from this package to ``name``; the first of equals."""
     requires = {one.name: one.requires for one in packages}
-    ways = [(OWN_PACKAGE,)]
+    ways: list[tuple[str, ...]] = [(OWN_PACKAGE,)]
     seen = {OWN_PACKAGE}
     for way in ways:
         if way[-1] == name:
@@ -155,7 +156,7 @@ def _package(name: str, requires: tuple[str, ...], config: PackagesConfig, code:
     except metadata.PackageNotFoundError:
         reason = f"{name} is not installed, so its licence is not known"
         return Package(name, None, None, "nothing", "", requires, "unclear", reason, attribution=True)
-    declared, license_expression, told_by = _declared(found, config, code)
+    declared, license_expression, told_by = _declared(found, config)
     known = next((one for one in config.packages if one.name == name), None)
     if known is not None and declared in known.declared:
         license_expression, told_by = " ".join(known.license.split()), "packages.yaml"
@@ -173,32 +174,22 @@ def _package(name: str, requires: tuple[str, ...], config: PackagesConfig, code:
     )  # fmt: skip
 
 
-def _declared(found: metadata.Distribution, config: PackagesConfig, code: Policy) -> tuple[str, str | None, Told]:
+def _declared(found: metadata.Distribution, config: PackagesConfig) -> tuple[str, str | None, Told]:
     """(what the metadata says, the SPDX expression it means or None, which of its fields says it)."""
-    fields = found.metadata
-    if expression := (fields.get("License-Expression") or "").strip():
+    fields: Message = found.metadata  # type: ignore[assignment]  # typeshed's protocol lacks get()
+    if expression := str(fields.get("License-Expression") or "").strip():
         return expression[:_MAX_LICENSE_CHARS], expression, "License-Expression"
-    written = (fields.get("License") or "").strip()
+    written = str(fields.get("License") or "").strip()
     classifiers = [one.strip() for one in fields.get_all("Classifier") or [] if one.startswith("License :: ")]
-    # Several names may offer a choice or hold together; the metadata cannot say which. Together is the stricter.
     named = {one: config.names.get(one) for one in classifiers}
+    # Several names may offer a choice or hold together; the metadata cannot say which. Together is the stricter.
     together = sorted({one for one in named.values() if one})
     if written and written.upper() != "UNKNOWN" and len(written) <= _MAX_LICENSE_CHARS and "\n" not in written:
         if any(_COPYLEFT in one for one, known in named.items() if known is None):
             return "; ".join((written, *classifiers)), None, "classifiers"
-        if expression := config.names.get(written) or (written if _is_expression(written, code) else ""):
-            others = [one for one in together if one != expression]
-            return written, " AND ".join((f"({expression})", *others)) if others else expression, "License"
-        return written, " AND ".join(together) if together and all(named.values()) else None, "classifiers"
-    joined = "; ".join(classifiers)
-    return (
-        joined,
-        " AND ".join(together) if together and all(named.values()) else None,
-        ("classifiers" if classifiers else "nothing"),
-    )
-
-
-def _is_expression(written: str, code: Policy) -> bool:
-    """Whether a License field is SPDX by itself, and not a name that only resembles an id."""
-    decision = code.decide(written)
-    return decision.suggestion is None and "no SPDX expression" not in decision.reason
+        expression = config.names.get(written, written)
+        others = [one for one in together if one != expression]
+        return written, " AND ".join((f"({expression})", *others)) if others else expression, "License"
+    if not classifiers:
+        return "", None, "nothing"
+    return "; ".join(classifiers), " AND ".join(together) if all(named.values()) else None, "classifiers"
