@@ -1,1 +1,1 @@
-"""Licences of weights, and consent of speakers."""
+"""Licences of everything with a part in a voice."""

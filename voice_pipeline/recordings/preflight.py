@@ -5,7 +5,7 @@
     for file in read_rows(store.audio_files(voice_id), AudioFile): ...
 
 The checks of CONTRACTS 4 in their order, the first failure wins: the path exists; it is not a Git LFS pointer; it is
-larger than the voice's minimum; it decodes to the end. Then, in the production lane, the speaker's consent. A file
+larger than the voice's minimum; it decodes to the end. Then the speaker's consent, by the rules of ``consent``. A file
 of a folder that fails is a row with its problem in the table of files, and the others go on; the stage fails when
 none, or too little, is left.
 """
@@ -21,6 +21,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from voice_pipeline import consent
 from voice_pipeline.atomic import read_json, write_bytes, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.conversion import VERSION as CONVERSION_VERSION
@@ -40,7 +41,7 @@ from voice_pipeline.recordings.source import (
 )
 from voice_pipeline.recordings.tables import AudioFile, read_rows, write_rows
 from voice_pipeline.store import Store, identity, sha256_file
-from voice_pipeline.voice import Consent, TextKind, Voice
+from voice_pipeline.voice import TextKind, Voice
 
 STAGE = "audio_preflight"
 VERSION = "2"
@@ -108,8 +109,7 @@ def run(
         record = _judge(recordings, digests, digest, key, voice, store, progress)
     else:
         record = known
-    if voice.lane == "production":
-        check_consent(voice, today or date.today())
+    check_consent(project, voice, store, today or date.today())
     if record is not known:
         write_json(store.record(voice.voice_profile_id, STAGE), record.model_dump(mode="json"))
     return record
@@ -123,26 +123,19 @@ def read_record(store: Store, voice: str) -> PreflightRecord | None:
         return None
 
 
-def check_consent(voice: Voice, today: date) -> None:
-    """Raises VoiceFailure ``consent_missing`` unless the speaker's consent covers a shipped voice ``today``."""
-    problem = _consent_problem(voice.consent, today)
-    if problem:
-        raise VoiceFailure("consent_missing", problem, voice=voice.voice_profile_id)
+def check_consent(project: Path, voice: Voice, store: Store, today: date) -> None:
+    """Raises VoiceFailure ``consent_missing`` unless the speaker agrees to a shipped voice ``today``.
 
-
-def _consent_problem(consent: Consent, today: date) -> str | None:
-    speaker = consent.speaker
-    if consent.status == "missing":
-        return f"no consent of {speaker} is recorded"
-    if consent.status == "revoked":
-        return f"{speaker} has revoked the consent"
-    if consent.granted_on is not None and consent.granted_on > today:
-        return f"the consent of {speaker} begins on {consent.granted_on}, which is not yet"
-    if consent.expires_on is not None and consent.expires_on < today:
-        return f"the consent of {speaker} expired on {consent.expires_on}"
-    if not consent.commercial_use:
-        return f"the consent of {speaker} does not cover commercial use, which the production lane needs"
-    return None
+    The experimental lane ships nothing, and is asked one thing only: that nothing was revoked.
+    """
+    name = voice.voice_profile_id
+    mark = consent.read_revocation(store, name)
+    if voice.lane == "production":
+        problem = consent.problem(voice, today, project=project, revocation=mark)
+    else:
+        problem = consent.revoked(voice, today, mark)
+    if problem is not None:
+        raise VoiceFailure("consent_missing", problem, voice=name)
 
 
 class _Whole:

@@ -362,6 +362,9 @@ def test_what_was_decoded_is_made_again_when_it_is_gone_or_damaged(project: Path
         ({"expires_on": "2026-05-31"}, "expired on 2026-05-31"),
         ({"granted_on": "2026-06-02"}, "not yet"),
         ({"commercial_use": False}, "commercial"),
+        ({"purposes": []}, "names no purposes"),
+        ({"territories": ["DE"]}, "distribution names worldwide"),
+        ({"evidence_sha256": None}, "add the sha256"),
     ],
 )
 def test_the_production_lane_needs_consent(project: Path, store: Store, change: dict[str, Any], words: str) -> None:
@@ -370,7 +373,11 @@ def test_the_production_lane_needs_consent(project: Path, store: Store, change: 
     assert caught.reason == "consent_missing"
     assert words in caught.detail
     experimental = voice(consent=PERSON | change, lane="experimental")
-    assert preflight.run(project, experimental, store).clip_count == 6
+    if change.get("status") == "revoked":  # nothing is made of a voice that was taken back
+        with pytest.raises(VoiceFailure, match="consent_missing"):
+            preflight.run(project, experimental, store)
+    else:
+        assert preflight.run(project, experimental, store).clip_count == 6
 
 
 def test_consent_holds_on_its_last_day(project: Path, store: Store) -> None:
@@ -384,6 +391,22 @@ def test_consent_is_asked_for_on_every_run(project: Path, store: Store) -> None:
     preflight.run(project, voice(consent=PERSON), store, today=date(2026, 6, 1))
     with pytest.raises(VoiceFailure, match="consent_missing"):
         preflight.run(project, voice(consent=PERSON | {"status": "revoked"}), store, today=date(2026, 6, 1))
+
+
+@pytest.mark.parametrize("lane", ["production", "experimental"])
+def test_a_revocation_in_the_store_stops_the_preparation(project: Path, store: Store, lane: str) -> None:
+    ljspeech(project / "source")
+    preflight.run(project, voice(consent=PERSON, lane=lane), store, today=date(2026, 6, 1))
+    store.revocation("v").write_text("{}")
+    with pytest.raises(VoiceFailure, match=r"consent_missing.*cannot be read, so it holds"):
+        preflight.run(project, voice(consent=PERSON, lane=lane), store, today=date(2026, 6, 1))
+
+
+def test_the_evidence_in_the_project_is_compared(project: Path, store: Store) -> None:
+    ljspeech(project / "source")
+    (project / "signed.txt").write_text("Another paper.")
+    with pytest.raises(VoiceFailure, match=r"consent_missing.*signed\.txt, has sha256"):
+        preflight.run(project, voice(consent=PERSON | {"evidence": "signed.txt"}), store, today=date(2026, 6, 1))
 
 
 def test_the_sound_is_judged_before_the_consent(project: Path, store: Store) -> None:
