@@ -4,14 +4,16 @@
     policy.decide("MIT OR CC-BY-NC-4.0").verdict        # "allowed": one may choose MIT
     policy.decide("apache 2.0").reason                  # 'apache 2.0': no SPDX expression; did you mean Apache-2.0?
 
-An AND is as good as its worst part, an OR as good as its best, and of that part are the duties. An exception (WITH)
-only ever adds permissions, so that it never makes a licence worse. Whatever is not known is unclear.
+An AND is as good as its worst part, and has the duties of all its parts. An OR is a choice: the best part counts, of
+parts that are as good the one with the fewest duties. An exception (WITH) only ever adds permissions, so that it never
+makes a licence worse; ``X+`` is judged as X, which one may choose. Whatever is not known is unclear.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -29,6 +31,12 @@ MAX_EXPRESSION_CHARS = 500
 Verdict = Literal["allowed", "forbidden", "unclear"]
 _BADNESS: dict[Verdict, int] = {"allowed": 0, "unclear": 1, "forbidden": 2}
 _LOOKS_ALIKE = 0.8  # difflib ratio above which another spelling is suggested
+_OWN_NAME = re.compile(r"(DocumentRef-[a-z0-9.-]+:)?LicenseRef-[a-z0-9.-]+", re.IGNORECASE)  # SPDX 2.3, annex D
+_OPERATORS = ("and", "or", "with")
+# Words that no permissive licence has in its name: who wrote them is never told to write one.
+_RESTRICTED = re.compile(
+    r"non.?commercial|\bnc\b|research|academic|evaluation only|personal|proprietary", re.IGNORECASE
+)
 
 
 class LicenseFacts(BaseModel):
@@ -42,6 +50,24 @@ class LicenseFacts(BaseModel):
     redistribution: bool = True
     reason: str = Field(min_length=1)
     link: str = Field("", pattern=r"^(https://\S+)?$")
+    accepts: tuple[str, ...] = Field(
+        (), description="Of a share-alike licence: the others under which it lets what is made from it be handed on."
+    )
+    says: str = Field("", description="Words that stand in its text, so that another text is not taken for it.")
+
+    @model_validator(mode="after")
+    def _accepts_of_share_alike_only(self) -> LicenseFacts:
+        if self.accepts and not self.share_alike:
+            raise ValueError("accepts is for share_alike licences only")
+        return self
+
+
+class EvidencePolicy(BaseModel):
+    """How old the facts may be that a person has checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_age_days: int = Field(default=365, ge=1, le=3660)
 
 
 @dataclass(frozen=True)
@@ -64,6 +90,8 @@ class Policy(BaseModel):
 
     licenses: dict[str, LicenseFacts]
     names: dict[str, str] = Field(default_factory=dict)
+    no_license: dict[str, str] = Field(default_factory=dict, description="Words that name no licence -> why.")
+    evidence: EvidencePolicy = EvidencePolicy()
 
     @model_validator(mode="after")
     def _known_ids(self) -> Policy:
@@ -74,6 +102,9 @@ class Policy(BaseModel):
                 raise ValueError(f"licenses: {unknown[0]!r} is neither an SPDX id nor a {LICENSE_REF}...")
             if LICENSE_REF in key and not facts.link:
                 raise ValueError(f"licenses: {key} needs a link to its text")
+            strangers = [other for other in facts.accepts if other not in self.licenses]
+            if strangers:
+                raise ValueError(f"licenses: {key} accepts {strangers[0]!r}, which is not under licenses")
         for name, key in self.names.items():
             if key not in self.licenses:
                 raise ValueError(f"names: {name!r} names {key!r}, which is not under licenses")
@@ -81,18 +112,21 @@ class Policy(BaseModel):
 
     def decide(self, expression: str) -> LicenseDecision:
         """Judge an SPDX expression. Never raises: what cannot be read is unclear, with a suggestion where one fits."""
-        written = " ".join(expression.split())
-        if not written or len(expression) > MAX_EXPRESSION_CHARS:
-            return LicenseDecision(written[:80], "unclear", "no licence is given" if not written else "too long")
         try:
-            tree = self._licensing.parse(written, validate=True, strict=True)
-            decision = self._judge(tree)
-        except Exception:  # the parser answers some malformed expressions with AttributeError, IndexError or TypeError
-            suggestion = self.suggest(written)
-            hint = f"; did you mean {suggestion}?" if suggestion else ""
-            known = "the policy does not know it" if written.startswith(LICENSE_REF) else "no SPDX expression"
-            return LicenseDecision(written, "unclear", f"{written!r}: {known}{hint}", suggestion=suggestion)
-        return replace(decision, expression=str(tree.render()))
+            tree = self._parse(expression)
+        except _UnreadableError as error:
+            return error.decision
+        return replace(self._judge(tree), expression=str(tree.render()))
+
+    def under(self, expression: str) -> frozenset[str] | None:
+        """The licences under which what is made from a part under ``expression`` may be handed on.
+
+        None where the part leaves that free; () where its licences contradict each other, or it cannot be read.
+        """
+        try:
+            return self._under(self._parse(expression))
+        except _UnreadableError:
+            return frozenset()
 
     def canonical(self, expression: str) -> str:
         """The one spelling of an expression, for comparing; what cannot be read stays as it is."""
@@ -102,13 +136,74 @@ class Policy(BaseModel):
         """The licence id that somebody who wrote ``name`` may have meant."""
         keys = {_plain(key): key for key in self._symbol_keys}
         keys.update({_plain(key): value for key, value in self.names.items()})
+        if _RESTRICTED.search(name):
+            facts = self.licenses
+            keys = {plain: key for plain, key in keys.items() if key in facts and facts[key].verdict != "allowed"}
         plain = _plain(name)
         if plain in keys:
             return keys[plain]
-        if "/" in name:  # "MIT/Apache-2.0" names two; which of AND and OR is meant is not ours to guess
+        if re.search(r"[/,;&|]", name):  # "MIT/Apache-2.0" names two; which of AND and OR is meant is not ours to guess
             return None
         close = difflib.get_close_matches(plain, keys, n=1, cutoff=_LOOKS_ALIKE)
         return keys[close[0]] if close else None
+
+    def _parse(self, expression: str) -> Any:
+        """The expression's tree. Raises _UnreadableError, in words for a person."""
+        written = " ".join(expression.split())
+        if not written:
+            raise _UnreadableError("", "no licence is given, so that all rights are reserved")
+        if len(expression) > MAX_EXPRESSION_CHARS:
+            raise _UnreadableError(f"{written[:80]}…", f"longer than {MAX_EXPRESSION_CHARS} characters")
+        strange = next((char for char in expression if not char.isascii()), None)
+        if strange is not None:  # before anything compares: a Cyrillic М is no M
+            name = unicodedata.name(strange, "unnamed")
+            raise _UnreadableError(
+                written, f"{written!r} holds U+{ord(strange):04X} ({name}), which no licence id does"
+            )
+        nothing = self._words_for_none.get(_plain(written) or written.lower())
+        if nothing is not None:
+            raise _UnreadableError(written, f"{written!r} names no licence: {nothing}")
+        try:
+            tree = self._licensing.parse(written, validate=False, strict=True)
+            strangers = [key for key in self._licensing.unknown_license_keys(tree) if not self._readable(key)]
+        except Exception:  # the parser answers some malformed expressions with AttributeError, IndexError or TypeError
+            strangers = [written]
+        if not strangers:
+            return tree
+        fault = self._malformed(written)
+        if fault is not None:
+            raise _UnreadableError(written, f"{written!r}: {fault}")
+        suggestion = self.suggest(strangers[0])
+        hint = f"; did you mean {suggestion}?" if suggestion else ""
+        which = "" if strangers[0] == written else f"{strangers[0]!r} is "
+        raise _UnreadableError(written, f"{written!r}: {which}no SPDX expression{hint}", suggestion)
+
+    def _readable(self, key: str) -> bool:
+        """Whether a key outside SPDX and the policy is still written as SPDX has it: an own name, or ``X+``."""
+        return _OWN_NAME.fullmatch(key) is not None or key.removesuffix("+").lower() in self._lower_keys
+
+    def _malformed(self, written: str) -> str | None:
+        """What is wrong with the form of an expression that cannot be parsed; None where it is the names."""
+        words = written.replace("(", " ").replace(")", " ").split()
+        if written.count("(") != written.count(")"):
+            return "the brackets do not match"
+        if not words:
+            return "there is no licence in the brackets"
+        for end, side in ((words[-1], "after"), (words[0], "before")):
+            if end.lower() in _OPERATORS:
+                return f"a licence is missing {side} {end.upper()}"
+        parts = [part for part in re.split(r"[\s/,;&|]+", written) if part]
+        if len(parts) > 1 and all(part.lower() in self._lower_keys for part in parts):
+            return "write AND between the licences where both hold, OR where one may choose"
+        return None
+
+    @cached_property
+    def _words_for_none(self) -> dict[str, str]:
+        return {_plain(word) or word.lower(): why for word, why in self.no_license.items()}
+
+    @cached_property
+    def _lower_keys(self) -> frozenset[str]:
+        return frozenset(key.lower() for key in self._symbol_keys)
 
     @cached_property
     def _licensing(self) -> Any:
@@ -125,20 +220,61 @@ class Policy(BaseModel):
         operator = type(node).__name__
         if operator in ("AND", "OR"):
             return _joined(operator, [self._judge(argument) for argument in node.args])
-        if operator == "LicenseWithExceptionSymbol":
+        return self._look_up(self._key(node))
+
+    def _under(self, node: Any) -> frozenset[str] | None:
+        operator = type(node).__name__
+        if operator not in ("AND", "OR"):
+            key = self._key(node)
+            facts = self.licenses.get(key)
+            return frozenset({key, *facts.accepts}) if facts is not None and facts.share_alike else None
+        if operator == "AND":
+            return common([self._under(argument) for argument in node.args])
+        best = self._judge(node).verdict  # nobody chooses a licence that forbids
+        chosen = [self._under(argument) for argument in node.args if self._judge(argument).verdict == best]
+        free = any(one is None for one in chosen)
+        return None if free else frozenset().union(*(one for one in chosen if one is not None))
+
+    def _key(self, node: Any) -> str:
+        """The key under which the policy has a licence, with its exception where it speaks about the two."""
+        if type(node).__name__ == "LicenseWithExceptionSymbol":
             pair = f"{node.license_symbol.key} WITH {node.exception_symbol.key}"
-            return self._look_up(pair if pair in self.licenses else str(node.license_symbol.key))
-        return self._look_up(str(node.key))
+            return pair if pair in self.licenses else str(node.license_symbol.key)
+        key = str(node.key)
+        return key if key in self.licenses else self._without_plus(key)
+
+    def _without_plus(self, key: str) -> str:
+        if not key.endswith("+"):
+            return key
+        return next((known for known in self._symbol_keys if known.lower() == key[:-1].lower()), key)
 
     def _look_up(self, key: str) -> LicenseDecision:
         facts = self.licenses.get(key)
         if facts is None:
-            return LicenseDecision(key, "unclear", f"{key}: the policy has no verdict on it")
+            close = self.suggest(key) if _OWN_NAME.fullmatch(key) else None
+            hint = f"; did you mean {close}?" if close else ""
+            return LicenseDecision(key, "unclear", f"{key}: the policy has no verdict on it{hint}", suggestion=close)
         link = facts.link or SPDX_LINK.format(key.split(" WITH ")[0])
         return LicenseDecision(
             key, facts.verdict, f"{key}: {facts.reason} ({link})", facts.attribution, facts.share_alike,
             facts.redistribution,
         )  # fmt: skip
+
+
+def common(sets: list[frozenset[str] | None]) -> frozenset[str] | None:
+    """What all of ``sets`` have; None is the set of everything."""
+    found: frozenset[str] | None = None
+    for one in sets:
+        found = one if found is None else found if one is None else found & one
+    return found
+
+
+class _UnreadableError(ValueError):
+    """No licence can be read in what was written."""
+
+    def __init__(self, written: str, reason: str, suggestion: str | None = None) -> None:
+        self.decision = LicenseDecision(written, "unclear", reason, suggestion=suggestion)
+        super().__init__(reason)
 
 
 def load_policy(project: Path) -> Policy:
@@ -147,8 +283,13 @@ def load_policy(project: Path) -> Policy:
 
 
 def _joined(operator: str, parts: list[LicenseDecision]) -> LicenseDecision:
-    if operator == "OR":  # the user of the weights may choose: the best part, the first of equals
-        return min(parts, key=lambda part: _BADNESS[part.verdict])
+    if (
+        operator == "OR"
+    ):  # the user of the weights may choose: the best part, with the fewest duties, the first of equals
+        return min(
+            parts,
+            key=lambda part: (_BADNESS[part.verdict], not part.redistribution, part.share_alike, part.attribution),
+        )
     verdict = max((part.verdict for part in parts), key=_BADNESS.__getitem__)
     return LicenseDecision(
         "",
