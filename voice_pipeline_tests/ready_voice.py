@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from voice_pipeline_tests.speaking_models import HOP, MELS, write_models
 
 NAME = "ready"
 TODAY = date(2026, 6, 1)
+TRAINED = datetime(2026, 5, 30, 12, tzinfo=UTC)
 RATE = 22_050  # Hz
 SIGNED = "My voice may be used to speak any text, everywhere, for money too. A. Person\n"
 TEXTS = [
@@ -147,6 +148,7 @@ def make_ready_voice(project: Path) -> ReadyVoice:
     plan = checkpoint.plan_training(project, voice, store, recipe, prepared, frontend, "run-1")
     _train(plan.work_dir)
     checkpoint.conclude(plan)
+    date_status(ready, TRAINED)
     build_bundle(ready)
     ready.evaluate()
     gate.run(project, voice, store, ready.bundle)
@@ -244,6 +246,17 @@ def build_bundle(ready: ReadyVoice) -> None:
             export_log="",
         ).to_json(),
     )
+
+
+def date_status(ready: ReadyVoice, when: datetime) -> None:
+    """Let the training have ended at ``when``: the clock cannot be before it."""
+    store, job_type = ready.store, ready.voice.job_type
+    for path in (
+        store.train_status(NAME, job_type),
+        store.latest_train_status(job_type),
+        store.latest_train_status(),
+    ):
+        edit_json(path, timestamp=when.timestamp())
 
 
 def edit_json(path: Path, **changes: object) -> None:

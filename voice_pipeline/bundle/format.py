@@ -81,6 +81,9 @@ class Provenance(_Strict):
         description="The weights manifests of everything that has a part in the voice; paths in this bundle.",
     )
     code_version: str = Field(min_length=1, max_length=64, description="Version of voice-pipeline.")
+    job_type: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]{1,64}$", description="What trained it; only some are ever promoted."
+    )
     recipe: str = Field(pattern=r"^[a-z0-9_]+$", description="Name of the recipe in configs/recipes/.")
     recipe_sha256: Sha256 | None = Field(default=None, pattern=_SHA256, description="sha256 of the resolved recipe.")
     seed: int | None = Field(default=None, ge=0)

@@ -27,6 +27,7 @@ def provenance_of(project: Path, voice: Voice, recipe: Recipe, dataset_sha256: s
         config_sha256=hashlib.sha256(canonical_json(voice.model_dump(mode="json"))).hexdigest(),
         dataset_sha256=dataset_sha256,
         code_version=voice_pipeline.__version__,
+        job_type=voice.job_type,
         recipe=recipe.name,
         recipe_sha256=hashlib.sha256(canonical_json(recipe.model_dump(mode="json"))).hexdigest(),
         seed=voice.seed,

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline import consent
 from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.build import BundleRecord
 from voice_pipeline.bundle.format import (
@@ -35,7 +37,7 @@ from voice_pipeline.evaluation.run import read_finished as read_evaluation_recor
 from voice_pipeline.evaluation.verification import timing_faults, verify
 from voice_pipeline.failures import Blocker, ConfigError, VoiceFailure
 from voice_pipeline.licensing import gate
-from voice_pipeline.licensing.consent import consent_blockers
+from voice_pipeline.promotion.entries import read_entries
 from voice_pipeline.recordings import preflight
 from voice_pipeline.recordings.dataset.recount import recount
 from voice_pipeline.recordings.manifest import DatasetRecord
@@ -97,10 +99,21 @@ class EvaluationEvidence:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """The day that the decision is made for, and the newest day that something stored proves to have been."""
+
+    today: date
+    newest: date | None
+    what: str  # proves it
+    fault: str | None = None  # why it cannot be known
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that the decision looks at. Two collections of the same files on the same day are equal."""
 
     voice: Voice
+    clock: Clock
     config_sha256: str
     gates: Gates
     source_sha256: str | None
@@ -115,6 +128,13 @@ class Evidence:
     license: tuple[Blocker, ...]
     license_identity: str
 
+    def figures(self) -> dict[str, float]:
+        """The figures that the same bundle always has: those of what was heard, and the training's loss."""
+        found = dict(self.evaluation.evaluation.metrics) if self.evaluation.evaluation else {}
+        if self.training is not None and math.isfinite(self.training.record.loss):
+            found["loss"] = self.training.record.loss
+        return found
+
     def metrics(self) -> dict[str, float]:
         """Every figure of the bundle's evaluation that a gate may limit; the speed is the record's."""
         found = self.evaluation
@@ -124,7 +144,7 @@ class Evidence:
 
 
 def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, today: date) -> Evidence:
-    """Read and hash everything. Raises ConfigError for a wrong gates, policy or allowlist file only."""
+    """Read and hash everything for ``today``. Raises ConfigError for a wrong gates, policy or allowlist file only."""
     name = voice.voice_profile_id
     gates = load_gates(project, voice)
     frontend = gate.installed_frontend(voice.language)
@@ -133,11 +153,12 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
     dataset = _dataset(store, name, load_dataset_gates(project, voice), frontend)
     return Evidence(
         voice=voice,
+        clock=_clock(store, voice, today),
         config_sha256=hashlib.sha256(canonical_json(voice.model_dump(mode="json"))).hexdigest(),
         gates=gates,
         source_sha256=source_sha256,
         source_blocker=source_blocker,
-        consent=consent_blockers(voice, today),
+        consent=consent.blockers(project, voice, store, today),
         preflight=preflight.read_record(store, name),
         dataset=dataset,
         training=_training(store, name, dataset, frontend),
@@ -147,6 +168,32 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
         license=licence.found(),
         license_identity=licence.identity,
     )
+
+
+def _clock(store: Store, voice: Voice, today: date) -> Clock:
+    """The newest of the days that stored evidence proves: none of them can lie after today."""
+    name, proven = voice.voice_profile_id, []
+    try:
+        last = read_entries(store.promotions(name), name).last
+    except VoiceFailure as failure:
+        return Clock(today, None, "", failure.detail)
+    if last is not None:
+        proven.append((last.time.date(), f"its last promotion's entry, {last.action}"))
+    trained = _trained_on(store, voice)
+    if trained is not None:
+        proven.append((trained, "its training's status"))
+    if voice.consent.granted_on is not None:
+        proven.append((voice.consent.granted_on, "its speaker's consent"))
+    newest = max(proven, default=None)
+    return Clock(today, None, "") if newest is None else Clock(today, *newest)
+
+
+def _trained_on(store: Store, voice: Voice) -> date | None:
+    try:
+        value = read_json(store.train_status(voice.voice_profile_id, voice.job_type))["timestamp"]
+        return datetime.fromtimestamp(value, UTC).date()
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None  # the rules on the status say what is wrong with it
 
 
 def _source(project: Path, voice: Voice) -> tuple[str | None, Blocker | None]:
