@@ -155,6 +155,13 @@ class Store:
         """The newest bundle of a voice, promoted or not."""
         return self.root / "bundles" / profile_id(voice) / "voice_bundle"
 
+    def voices_with_bundles(self) -> tuple[str, ...]:
+        """The ids of all voices that have a folder of bundles, promoted or not, sorted."""
+        folder = self.root / "bundles"
+        if not folder.is_dir():
+            return ()
+        return tuple(sorted(path.name for path in folder.iterdir() if _PROFILE_ID.fullmatch(path.name)))
+
     def promoted(self, voice: str) -> Path:
         """The promoted voice: a link to one of its releases, exchanged in one step.
 

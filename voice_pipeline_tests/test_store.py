@@ -212,3 +212,11 @@ def test_a_folder_with_folders_is_replaced(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
         "set", "set/b", "set/b/deep", "set/b/deep/file",
     ]  # fmt: skip
+
+
+def test_the_voices_with_bundles_are_those_whose_folder_has_a_voices_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.voices_with_bundles() == ()
+    for name in ("zoe", "anna", "No Voice", ".hidden"):
+        (tmp_path / "bundles" / name).mkdir(parents=True)
+    assert store.voices_with_bundles() == ("anna", "zoe")
