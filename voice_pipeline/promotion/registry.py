@@ -21,7 +21,7 @@ import contextlib
 import getpass
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,10 +30,13 @@ from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.promotion import links
 from voice_pipeline.promotion.entries import Action, Entry, Facts, append, cut_torn_end, problem_of, read_entries
 from voice_pipeline.promotion.links import Links
+from voice_pipeline.promotion.releases import release_folder as release_folder
+from voice_pipeline.promotion.releases import take_over
 from voice_pipeline.store import Store
 
 OPERATOR_ENVIRONMENT = "VOICE_OPERATOR"
 LOCK_WAIT = 60.0  # seconds; a promotion copies and judges some 300 MB
+TAKEN_OVER = "taken over: it was promoted before there were releases"
 _SETTLE = 2.0  # seconds for which a reader looks again while registry and link are being changed
 
 
@@ -71,21 +74,6 @@ def current_folder(store: Store, voice: str) -> Path | None:
     return None if entry is None or entry.release is None else release_folder(store, voice, entry.release)
 
 
-def release_folder(store: Store, voice: str, number: int) -> Path:
-    """The real folder of one release. Raises VoiceFailure ``verification_failed`` for a link, or none at all."""
-    folder = store.release(voice, number)
-    bundles = folder.parents[2]
-    expected = bundles.resolve() / folder.relative_to(bundles)  # bundles/ may be on another disk; what is in it may not
-    try:
-        real = folder.resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: a loop of links
-        real = None
-    if real != expected or not expected.is_dir():
-        detail = f"release {number} is not a folder of this store; promote the voice again"
-        raise VoiceFailure("verification_failed", detail, voice=voice, file=folder)
-    return expected
-
-
 @contextlib.contextmanager
 def changing(store: Store, voice: str) -> Iterator[None]:
     """Hold the voice's promotion lock: everything that changes what is promoted happens inside.
@@ -105,7 +93,7 @@ def withdraw(store: Store, voice: str, *, by: str, reason: str, at: datetime) ->
     by, reason = checked_operator(by), _one_line(reason, "reason", 2000)
     with changing(store, voice):
         try:
-            entries = heal(store, voice)
+            entries = heal(store, voice, by=by, at=at)
         except VoiceFailure:
             links.remove(store, voice)
             raise
@@ -114,12 +102,17 @@ def withdraw(store: Store, voice: str, *, by: str, reason: str, at: datetime) ->
         return enter(store, voice, "withdraw", by=by, reason=reason, at=max(at, entries[-1].time))
 
 
-def heal(store: Store, voice: str) -> tuple[Entry, ...]:
+def heal(store: Store, voice: str, *, by: str, at: datetime) -> tuple[Entry, ...]:
     """Finish what a kill interrupted, and return the history. The caller holds the lock.
 
-    Raises VoiceFailure ``verification_failed`` for a link or a registry that no kill explains.
+    A voice that was promoted before there were releases gets its first entry, by ``by`` and ``at``. Raises VoiceFailure
+    ``verification_failed`` for a link or a registry that no kill explains.
     """
     file, found = read_entries(store.promotions(voice), voice), Links.read(store, voice)
+    if found.folder and not file.entries:
+        cut_torn_end(store.promotions(voice), voice, 0)
+        number, facts = take_over(store, voice)
+        return (enter(store, voice, "promote", number, facts, by=by, reason=TAKEN_OVER, at=at),)
     step = found.agree(file.entries)
     if step is None:
         raise _disagreement(store, voice, file.last, found)
@@ -177,10 +170,14 @@ def checked_time(store: Store, voice: str, last: Entry | None, at: datetime) -> 
     return shown
 
 
-def operator(environment: Mapping[str, str] | None = None) -> str:
-    """Who acts: $VOICE_OPERATOR, else the operating system's user name. Raises ConfigError for what is not one line."""
-    named = (os.environ if environment is None else environment).get(OPERATOR_ENVIRONMENT)
-    if named:
+def operator(named: str | None = None) -> str:
+    """Who acts: ``named``, else $VOICE_OPERATOR, else the operating system's user name.
+
+    Raises ConfigError for what is not one line.
+    """
+    if named is None:
+        named = os.environ.get(OPERATOR_ENVIRONMENT) or None
+    if named is not None:
         return checked_operator(named)
     try:
         return checked_operator(getpass.getuser())

@@ -9,7 +9,7 @@ import pytest
 from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.promotion import promote
+from voice_pipeline.promotion import promote, registry, releases
 from voice_pipeline.store import Store, sha256_file
 from voice_pipeline_tests.ready_voice import NAME, ReadyVoice
 
@@ -23,6 +23,10 @@ def voice(ready_voice: ReadyVoice, tmp_path: Path) -> ReadyVoice:
 
 def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_voice_that_passes_every_gate_is_promoted(voice: ReadyVoice) -> None:
@@ -72,24 +76,25 @@ def test_a_refusal_names_every_blocker(voice: ReadyVoice) -> None:
 
 
 def test_what_changes_while_it_is_copied_is_not_promoted(voice: ReadyVoice, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = promote._copy_bundle
+    copy = releases.copy_bundle
 
     def hasty(source: Path, target: Path, name: str) -> None:
         path = source / "hifigan.nemo"
         path.write_bytes(path.read_bytes()[::-1])
         copy(source, target, name)
 
-    monkeypatch.setattr(promote, "_copy_bundle", hasty)
+    monkeypatch.setattr(releases, "copy_bundle", hasty)
     with pytest.raises(VoiceFailure, match="bundle_invalid"):
         voice.promote()
     assert not voice.store.promoted(NAME).exists()
-    assert [path.name for path in voice.store.promoted(NAME).parent.iterdir()] == ["voice_bundle"]
+    assert names(voice.store.promoted(NAME).parent) == ["releases", "voice_bundle"]
+    assert names(voice.store.release(NAME, 1).parent) == []
 
 
 def test_a_link_put_there_while_it_is_copied_is_not_followed(
     voice: ReadyVoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy, secret = promote._copy_bundle, tmp_path / "secret"
+    copy, secret = releases.copy_bundle, tmp_path / "secret"
     secret.write_bytes((voice.bundle / "sample.wav").read_bytes())
 
     def hasty(source: Path, target: Path, name: str) -> None:
@@ -97,7 +102,7 @@ def test_a_link_put_there_while_it_is_copied_is_not_followed(
         (source / "sample.wav").symlink_to(secret)
         copy(source, target, name)
 
-    monkeypatch.setattr(promote, "_copy_bundle", hasty)
+    monkeypatch.setattr(releases, "copy_bundle", hasty)
     with pytest.raises(VoiceFailure, match="bundle_invalid"):
         voice.promote()
     assert not voice.store.promoted(NAME).exists()
@@ -107,7 +112,7 @@ def test_a_full_disk_leaves_nothing_half_promoted(voice: ReadyVoice, monkeypatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(promote.shutil, "copyfileobj", full)
+    monkeypatch.setattr(releases.shutil, "copyfileobj", full)
     with pytest.raises(VoiceFailure, match="disk_full"):
         voice.promote()
     assert not voice.store.promoted(NAME).exists()
@@ -130,7 +135,9 @@ def test_two_promotions_at_once_leave_one_whole_voice(voice: ReadyVoice) -> None
     promoted = voice.store.promoted(NAME)
     assert failures == []
     assert validate_bundle(promoted / "voice_bundle", production=True) == []
-    assert [path.name for path in promoted.parent.iterdir() if path.name.startswith(".")] == []
+    assert names(promoted.parent) == ["promoted", "releases", "voice_bundle"]
+    assert names(promoted.parent / "releases") == ["000001"]
+    assert len(registry.history(voice.store, NAME)) == 1
 
 
 def test_a_voice_without_anything_is_refused_with_all_reasons(voice: ReadyVoice, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def facts(release: int) -> Facts:
 def enter(store: Store, action: str, release: int | None = None, minutes: int = 0) -> Entry:
     """What promote and rollback do, around a release that holds nothing."""
     with registry.changing(store, NAME):
-        registry.heal(store, NAME)
+        registry.heal(store, NAME, by="dora", at=AT)
         if release is not None:
             store.release(NAME, release).mkdir(parents=True, exist_ok=True)
         known = facts(release) if release is not None else None
@@ -60,7 +60,7 @@ def refused(store: Store) -> str:
     with pytest.raises(VoiceFailure):
         registry.current_folder(store, NAME)
     with registry.changing(store, NAME), pytest.raises(VoiceFailure):
-        registry.heal(store, NAME)
+        registry.heal(store, NAME, by="dora", at=AT)
     return str(caught.value)
 
 
@@ -104,15 +104,17 @@ def test_a_clock_set_back_promotes_nothing_but_withdraws(used: Store) -> None:
     assert entry is not None and entry.at == "2026-06-01T12:03:00Z"
 
 
-def test_names_and_reasons_are_one_line(used: Store) -> None:
+def test_names_and_reasons_are_one_line(used: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ("", " ", "two\nlines", "a" * 201, "\x1b[2J"):
         with pytest.raises(ConfigError):
             registry.withdraw(used, NAME, by=wrong, reason="asked for it", at=AT)
         with pytest.raises(ConfigError):
             registry.withdraw(used, NAME, by="dora", reason=wrong * 20, at=AT)
     assert len(registry.history(used, NAME)) == 4
-    assert registry.operator({"VOICE_OPERATOR": "dora"}) == "dora"
-    assert registry.operator({})
+    monkeypatch.delenv("VOICE_OPERATOR", raising=False)
+    assert registry.operator()
+    monkeypatch.setenv("VOICE_OPERATOR", "dora")
+    assert (registry.operator(), registry.operator("otto")) == ("dora", "otto")
 
 
 # -- the file ------------------------------------------------------------------------------------------
@@ -307,7 +309,7 @@ def test_a_change_interrupted_after_its_entry_has_happened(
     monkeypatch.undo()
     assert registry.current_folder(used, NAME) == (used.release(NAME, release) if release else None)
     with registry.changing(used, NAME):
-        assert len(registry.heal(used, NAME)) == 5
+        assert len(registry.heal(used, NAME, by="dora", at=AT)) == 5
     assert used.promoted(NAME).is_symlink() == (release is not None)
     assert registry.current_folder(used, NAME) == (used.release(NAME, release) if release else None)
     assert not links.next_link(used, NAME).is_symlink()
