@@ -141,7 +141,7 @@ class Policy(BaseModel):
             keys = {plain: key for plain, key in keys.items() if key in facts and facts[key].verdict != "allowed"}
         plain = _plain(name)
         if plain in keys:
-            return keys[plain]
+            return keys[plain] if keys[plain] != name else None
         if re.search(r"[/,;&|]", name):  # "MIT/Apache-2.0" names two; which of AND and OR is meant is not ours to guess
             return None
         close = difflib.get_close_matches(plain, keys, n=1, cutoff=_LOOKS_ALIKE)
@@ -192,6 +192,8 @@ class Policy(BaseModel):
         for end, side in ((words[-1], "after"), (words[0], "before")):
             if end.lower() in _OPERATORS:
                 return f"a licence is missing {side} {end.upper()}"
+        if words[-1].lower() in self._exceptions:
+            return "an exception stands after WITH, and no licence is there" if len(words) == 1 else None
         parts = [part for part in re.split(r"[\s/,;&|]+", written) if part]
         if len(parts) > 1 and all(part.lower() in self._lower_keys for part in parts):
             return "write AND between the licences where both hold, OR where one may choose"
@@ -200,6 +202,10 @@ class Policy(BaseModel):
     @cached_property
     def _words_for_none(self) -> dict[str, str]:
         return {_plain(word) or word.lower(): why for word, why in self.no_license.items()}
+
+    @cached_property
+    def _exceptions(self) -> frozenset[str]:
+        return frozenset(symbol.key.lower() for symbol in _spdx_symbols() if symbol.is_exception)
 
     @cached_property
     def _lower_keys(self) -> frozenset[str]:
@@ -306,16 +312,20 @@ def _spdx_symbols() -> tuple[Any, ...]:
     """SPDX's licences and exceptions.
 
     The library also takes names that are not SPDX (a scanner's LicenseRef for texts that resemble MIT, names with
-    spaces) for the licence itself. A manifest must not become "MIT" that way: only former SPDX ids are kept.
+    spaces, a bare GPL) for the licence itself. A manifest must not become "MIT" that way: only former ids are kept.
     """
     from license_expression import LicenseSymbol, get_spdx_licensing
 
     symbols = []
     for symbol in {id(value): value for value in get_spdx_licensing().known_symbols.values()}.values():
-        former = tuple(alias for alias in symbol.aliases if not alias.startswith(LICENSE_REF) and " " not in alias)
+        former = tuple(alias for alias in symbol.aliases if _was_spdx(alias))
         if not symbol.key.startswith(LICENSE_REF):
             symbols.append(LicenseSymbol(symbol.key, aliases=former, is_exception=symbol.is_exception))
     return tuple(symbols)
+
+
+def _was_spdx(alias: str) -> bool:
+    return not alias.startswith(LICENSE_REF) and " " not in alias and alias not in ("GPL", "BSD-2")
 
 
 def _plain(name: str) -> str:
