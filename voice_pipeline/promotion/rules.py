@@ -189,12 +189,12 @@ def _features(evidence: Evidence) -> Finding:
 
 def _fastpitch(evidence: Evidence) -> Finding:
     training = evidence.training
-    return _model("fastpitch", training, training and training.fastpitch_sha256)
+    return _model("fastpitch", training, training.fastpitch_sha256 if training else None)
 
 
 def _hifigan(evidence: Evidence) -> Finding:
     training = evidence.training
-    return _model("hifigan", training, training and training.hifigan_sha256)
+    return _model("hifigan", training, training.hifigan_sha256 if training else None)
 
 
 def _model(model: str, training: TrainingEvidence | None, now: str | None) -> Finding:

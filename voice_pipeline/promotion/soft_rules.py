@@ -42,7 +42,9 @@ def _commit(evidence: Evidence) -> Finding:
 def _consent_ends(evidence: Evidence) -> Finding:
     ends = evidence.voice.consent.expires_on
     soon = ends is not None and ends - evidence.clock.today <= timedelta(days=CONSENT_DAYS)
-    return _look(soon, ends and ends.isoformat(), CONSENT_DAYS, f"the consent ends on {ends}: ask the speaker in time")
+    return _look(
+        soon, ends.isoformat() if ends else None, CONSENT_DAYS, f"the consent ends on {ends}: ask the speaker in time"
+    )
 
 
 SOFT_RULES = (
