@@ -3,10 +3,10 @@
     recognizer = NemoRecognizer.load(Path("models/asr.nemo"), model_id="somebody/asr")
     recognizer.transcribe(samples, sample_rate)
 
-The file comes from elsewhere: its archive and its config are checked before NeMo sees them, its pickle is read by
-torch's restricted reader, and what runs is the file with the sha256 that was checked. The program starts at the first
-clip (importing NeMo takes a quarter of a minute) and ends with this process. Clips are heard one by one on one thread,
-so that no clip changes another's text.
+The file comes from elsewhere: its archive, its pickles and its config are checked before NeMo sees them, its weights
+are read by torch's restricted reader, and what runs is the file with the sha256 that was checked. The program starts
+at the first clip (importing NeMo takes a quarter of a minute) and ends with this process. Clips are heard one by one
+on one thread, so that no clip changes another's text.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ import numpy as np
 
 from voice_pipeline.doctor import trainer_python
 from voice_pipeline.failures import REASONS, VoiceFailure
-from voice_pipeline.nemo_archive import read_archive
+from voice_pipeline.nemo_archive import open_archive
 from voice_pipeline.recognition.nemo_config import PARENT_ENVIRONMENT, checked_config
 from voice_pipeline.recognition.recognizer import Samples, Word, recognizer_identity
-from voice_pipeline.store import sha256_file
 
 PROGRAM = "voice_pipeline.recognition.nemo_program"
 START_SECONDS = 900.0  # NeMo's first import on a busy machine takes minutes
@@ -57,8 +56,9 @@ class NemoRecognizer:
         """
         if not path.is_file():
             raise VoiceFailure("recognizer_unavailable", "there is no such file", voice=voice, file=path)
-        checked_config(read_archive(path)[0], path)
-        return cls(path, model_id=model_id, sha256=sha256_file(path), versions=_versions(voice), voice=voice)
+        with open_archive(path) as archive:
+            checked_config(archive.config, path)
+        return cls(path, model_id=model_id, sha256=archive.sha256, versions=_versions(voice), voice=voice)
 
     @property
     def model_id(self) -> str:

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from voice_pipeline.failures import EXIT_SUCCESS, EXIT_USAGE, VoiceFailure
-from voice_pipeline.nemo_archive import give_extraction_filters, read_archive, short
+from voice_pipeline.nemo_archive import give_extraction_filters, open_archive, short
 from voice_pipeline.recognition.nemo_config import PARENT_ENVIRONMENT, checked_config
-from voice_pipeline.store import sha256_file
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -44,9 +43,8 @@ def main(arguments: list[str]) -> int:
 
 def load(path: Path, sha256: str) -> tuple[Any, int]:
     """The model, ready to listen, and the rate in Hz that it wants. Raises VoiceFailure."""
-    if sha256_file(path) != sha256:
-        raise VoiceFailure("base_checkpoint_unsafe", "it is not the file that was checked", file=path)
-    config = checked_config(read_archive(path)[0], path)
+    with open_archive(path, sha256=sha256) as archive:
+        config = checked_config(archive.config, path)
     # With this variable, torch would unpickle whatever the file asks for.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     try:

@@ -19,9 +19,10 @@ from voice_pipeline.protocol import Progress
 from voice_pipeline.status import TrainStatus, write_status
 from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
+from voice_pipeline.training.base_check import check_base
 from voice_pipeline.training.features import FeaturesRecord
 from voice_pipeline.training.recipe import Recipe
-from voice_pipeline.training.spec import BaseFile, TrainingSpec, training_identity
+from voice_pipeline.training.spec import TrainingSpec, training_identity
 from voice_pipeline.voice import Voice
 
 STAGE = "nemo_checkpoint"
@@ -73,8 +74,12 @@ def plan_training(
     frontend: TextFrontend,
     run_id: str,
 ) -> TrainingPlan:
-    """Write the spec of a voice's training. Raises VoiceFailure ``base_checkpoint_missing``."""
+    """Check the base weights and write the spec of a voice's training. Raises VoiceFailure as ``check_base`` does.
+
+    Whoever trains comes by here, so unfit or unsafe base weights are refused before a trainer starts.
+    """
     name = voice.voice_profile_id
+    base = {model: check_base(project, voice, model, recipe, frontend) for model in voice.base}
     text_folder = store.features(name) / "text"
     frontend.save(text_folder)
     spec = TrainingSpec.model_validate(
@@ -89,7 +94,7 @@ def plan_training(
             "statistics": features.statistics,
             "frontend": store.relative(text_folder),
             "recipe": recipe.model_dump(mode="json"),
-            "base": {model: _base_file(project, voice, model).model_dump(mode="json") for model in voice.base},
+            "base": {model: file.model_dump(mode="json") for model, file in base.items()},
             "seed": voice.seed,
         }
     )
@@ -170,11 +175,3 @@ def _completed(plan: TrainingPlan, record: CheckpointRecord, result: dict[str, A
         checkpoint_sha256=record.fastpitch_sha256,
         artifacts=(record.fastpitch, record.hifigan),
     )
-
-
-def _base_file(project: Path, voice: Voice, model: str) -> BaseFile:
-    base = voice.base[model]  # type: ignore[index]
-    path = project / base.path
-    if not path.is_file():
-        raise VoiceFailure("base_checkpoint_missing", "no such file", voice=voice.voice_profile_id, file=base.path)
-    return BaseFile(path=path.resolve(), sha256=sha256_file(path))

@@ -1,38 +1,22 @@
-"""Weights that training starts from: a local ``.nemo``, looked at before anything in it is loaded.
+"""Weights that training starts from: a local ``.nemo``, loaded by the trainer.
 
-It comes from elsewhere, so the archive is checked first (``voice_pipeline.nemo_archive``), and the state dict is
-unpickled by torch's restricted reader, which builds tensors and nothing else.
+Whoever starts the trainer has checked the file (``training.base_check``); here it is checked again, because a trainer
+can be started by anybody on any machine, and because only NeMo knows its models for certain. The archive is looked at
+first (``voice_pipeline.nemo_archive``), and the state dict is then unpickled by torch's restricted reader, which builds
+tensors and nothing else, from the very bytes that were looked at.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.nemo_archive import WEIGHTS, read_archive, short
-from voice_pipeline.store import sha256_file
+from voice_pipeline.nemo_archive import open_archive, short
+from voice_pipeline.training.base_check import listed, tensor_differences, vocabulary_differences
 from voice_pipeline.training.spec import BaseFile
 
 if TYPE_CHECKING:
     from nemo.core.classes import ModelPT
-
-_NAMED = 5  # differences that a message names
-# The options that decide which symbols a tokenizer has and in which order, with the defaults of NeMo's
-# EnglishPhonemesTokenizer.
-_VOCABULARY_DEFAULTS = {
-    "_target_": "",
-    "punct": True,
-    "non_default_punct_list": None,
-    "stresses": False,
-    "chars": False,
-    "space": " ",
-    "silence": None,
-    "apostrophe": True,
-    "add_blank_at": None,
-}
 
 
 def start_from(model: ModelPT, base: BaseFile, *, vocabulary: bool) -> None:
@@ -45,56 +29,15 @@ def start_from(model: ModelPT, base: BaseFile, *, vocabulary: bool) -> None:
 
     if not base.path.is_file():
         raise VoiceFailure("base_checkpoint_missing", "there is no such file", file=base.path)
-    if (found := sha256_file(base.path)) != base.sha256:
-        detail = f"its sha256 is {found[:12]}…, but {base.sha256[:12]}… was checked"
-        raise VoiceFailure("base_checkpoint_unsafe", detail, file=base.path)
-    config, members = read_archive(base.path, (WEIGHTS,))
-    if vocabulary:
-        _compare_vocabulary(_vocabulary(model.cfg.text_tokenizer), config, base.path)
-    try:
-        state = torch.load(io.BytesIO(members[WEIGHTS]), map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle raises what its bytes happen to trip over
-        raise VoiceFailure(
-            "base_checkpoint_unsafe", f"its weights do not load: {short(error)}", file=base.path
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise VoiceFailure("base_checkpoint_unsafe", "its weights are no state dict", file=base.path)
-    _compare_tensors(model.state_dict(), state, base.path)
+    with open_archive(base.path, sha256=base.sha256) as archive:
+        found = vocabulary_differences(model.cfg.text_tokenizer, archive.config) if vocabulary else []
+        own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        found = found or tensor_differences(own, {name: one.shape for name, one in archive.tensors.items()})
+        if found:
+            raise VoiceFailure("base_checkpoint_incompatible", listed(found), file=base.path)
+        try:
+            state = torch.load(archive.weights, map_location="cpu", weights_only=True)
+        except Exception as error:  # pickle raises what its bytes happen to trip over
+            detail = f"its weights do not load: {short(error)}"
+            raise VoiceFailure("base_checkpoint_unsafe", detail, file=base.path) from error
     model.load_state_dict(state, strict=True)
-
-
-def _compare_vocabulary(own: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:
-    base = config.get("text_tokenizer")
-    if not isinstance(base, dict):
-        raise VoiceFailure("base_checkpoint_incompatible", "its config has no text_tokenizer", file=path)
-    theirs = _vocabulary(base)
-    different = [
-        f"text_tokenizer.{name}: {theirs[name]!r} in the base, {own[name]!r} here"
-        for name in _VOCABULARY_DEFAULTS
-        if theirs[name] != own[name]
-    ]
-    if different:
-        detail = "another vocabulary: " + "; ".join(different)
-        raise VoiceFailure("base_checkpoint_incompatible", detail, file=path)
-
-
-def _vocabulary(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that decide the symbols. Old checkpoints have the class in an old module, so only its name counts."""
-    found = {name: tokenizer.get(name, default) for name, default in _VOCABULARY_DEFAULTS.items()}
-    return {**found, "_target_": str(found["_target_"]).rpartition(".")[2]}
-
-
-def _compare_tensors(own: Mapping[str, Any], base: Mapping[str, Any], path: Path) -> None:
-    different = [f"{name} is missing" for name in own if name not in base]
-    different += [f"{name} is unknown to the recipe" for name in base if name not in own]
-    different += [
-        f"{name}: {tuple(base[name].shape)} in the base, {tuple(own[name].shape)} here"
-        for name in own
-        if name in base and base[name].shape != own[name].shape
-    ]
-    if different:
-        # The embedding tells most: another number of symbols is another vocabulary.
-        different.sort(key=lambda text: "word_emb" not in text)
-        more = f"; and {len(different) - _NAMED} more" if len(different) > _NAMED else ""
-        detail = f"{len(different)} tensors differ: " + "; ".join(different[:_NAMED]) + more
-        raise VoiceFailure("base_checkpoint_incompatible", detail, file=path)
