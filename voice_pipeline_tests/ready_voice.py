@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -30,7 +31,7 @@ from voice_pipeline.bundle.settings import SynthesizerSettings
 from voice_pipeline.bundle.synthesizer import Synthesizer, write_wav
 from voice_pipeline.evaluation import run as evaluation
 from voice_pipeline.licensing import gate
-from voice_pipeline.licensing.allowlist import load_allowlist
+from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, load_allowlist
 from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.licensing.parts import RECOGNISER, parts_of, weights_manifests
 from voice_pipeline.promotion import promote
@@ -46,6 +47,7 @@ from voice_pipeline_tests.speaking_models import HOP, MELS, write_models
 
 NAME = "ready"
 TODAY = date(2026, 6, 1)
+CHECKED = date(2026, 5, 20)
 TRAINED = datetime(2026, 5, 30, 12, tzinfo=UTC)
 RATE = 22_050  # Hz
 SIGNED = "My voice may be used to speak any text, everywhere, for money too. A. Person\n"
@@ -137,6 +139,7 @@ class Listener:
 def make_ready_voice(project: Path) -> ReadyVoice:
     """Run every stage but the training."""
     make_project(project)
+    _date_licences(project)
     ready = ReadyVoice(project)
     _record(project / "data" / NAME)
     (project / "consent.txt").write_text(SIGNED)
@@ -269,6 +272,18 @@ def _frontend() -> TextFrontend:
     frontend = installed_frontend("en-US")
     assert frontend is not None
     return frontend
+
+
+def _date_licences(project: Path) -> None:
+    """Licences were looked at before TODAY, whatever the shipped allowlist says."""
+    path = project / ALLOWLIST_PATH
+    path.write_text(re.sub(r"(checked_on): \S+", rf"\1: {CHECKED}", path.read_text()))
+
+
+def _date_evidence(project: Path) -> None:
+    """Licences checked some weeks before TODAY, which may lie before the day on which they really were."""
+    path = project / ALLOWLIST_PATH
+    path.write_text(re.sub(r"checked_on: \S+", f"checked_on: {TODAY - timedelta(weeks=4)}", path.read_text()))
 
 
 def _record(folder: Path) -> None:
