@@ -37,6 +37,7 @@ from voice_pipeline.evaluation.run import read_finished as read_evaluation_recor
 from voice_pipeline.evaluation.verification import timing_faults, verify
 from voice_pipeline.failures import Blocker, ConfigError, VoiceFailure
 from voice_pipeline.licensing import gate
+from voice_pipeline.licensing.allowlist import load_allowlist
 from voice_pipeline.promotion.entries import read_entries
 from voice_pipeline.recordings import preflight
 from voice_pipeline.recordings.dataset.recount import recount
@@ -153,7 +154,7 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
     dataset = _dataset(store, name, load_dataset_gates(project, voice), frontend)
     return Evidence(
         voice=voice,
-        clock=_clock(store, voice, today),
+        clock=_clock(project, voice, store, today),
         config_sha256=hashlib.sha256(canonical_json(voice.model_dump(mode="json"))).hexdigest(),
         gates=gates,
         source_sha256=source_sha256,
@@ -170,7 +171,7 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
     )
 
 
-def _clock(store: Store, voice: Voice, today: date) -> Clock:
+def _clock(project: Path, voice: Voice, store: Store, today: date) -> Clock:
     """The newest of the days that stored evidence proves: none of them can lie after today."""
     name, proven = voice.voice_profile_id, []
     try:
@@ -182,6 +183,9 @@ def _clock(store: Store, voice: Voice, today: date) -> Clock:
     trained = _trained_on(store, voice)
     if trained is not None:
         proven.append((trained, "its training's status"))
+    checked = max((one.checked_on for one in load_allowlist(project).weights if one.checked_on), default=None)
+    if checked is not None:
+        proven.append((checked, "the allowlist's latest check of a licence"))
     if voice.consent.granted_on is not None:
         proven.append((voice.consent.granted_on, "its speaker's consent"))
     newest = max(proven, default=None)
