@@ -37,7 +37,8 @@ def bundle_of(store: Store, voice: str) -> Path:
         return folder
     if folder.is_dir() or "/" in voice:
         raise ConfigError(f"{voice}: there is no bundle here: manifest.json is missing")
-    for candidate in (store.promoted(voice) / "voice_bundle", store.bundle(voice)):
+    # The link is resolved once: what is promoted while the bundle is read does not mix with it.
+    for candidate in (store.promoted(voice).resolve() / "voice_bundle", store.bundle(voice)):
         if (candidate / "manifest.json").is_file():
             return candidate
     raise ConfigError(f"{voice}: no bundle in {store.root}; run: voice-pipeline train {voice}")
