@@ -280,12 +280,6 @@ def _date_licences(project: Path) -> None:
     path.write_text(re.sub(r"(checked_on): \S+", rf"\1: {CHECKED}", path.read_text()))
 
 
-def _date_evidence(project: Path) -> None:
-    """Licences checked some weeks before TODAY, which may lie before the day on which they really were."""
-    path = project / ALLOWLIST_PATH
-    path.write_text(re.sub(r"checked_on: \S+", f"checked_on: {TODAY - timedelta(weeks=4)}", path.read_text()))
-
-
 def _record(folder: Path) -> None:
     """Clips of speech with their texts, in the form of LJ Speech."""
     from hibari import Hibari
