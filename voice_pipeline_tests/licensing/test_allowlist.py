@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from voice_pipeline.failures import ConfigError
 from voice_pipeline.licensing.allowlist import (
     ALLOWLIST_PATH,
     MANIFESTS_PATH,
+    TEXTS_PATH,
     KnownWeights,
     Packaged,
     load_allowlist,
@@ -18,7 +20,20 @@ from voice_pipeline.licensing.policy import load_policy
 from voice_pipeline.licensing.weights_manifest import read_weights_manifest, validate_weights_manifest
 
 PROJECT = Path(__file__).parents[2]
-ENTRIES = load_allowlist(PROJECT).weights
+ALLOWLIST = load_allowlist(PROJECT)
+ENTRIES = [entry for entry in ALLOWLIST.weights if entry.packaged is not None]  # the others are known as bases only
+
+# stored text -> the file of an installed package that it is a copy of
+SHIPPED = {
+    "faster-whisper.license.txt": ("faster-whisper", "LICENSE"),
+    "hibari-tts.license.txt": ("hibari-tts", "licenses/LICENSE"),
+    "hibari-tts.notice.txt": ("hibari-tts", "licenses/NOTICE"),
+    "pocketsphinx.license.txt": ("pocketsphinx", "licenses/LICENSE"),
+    "pocketsphinx-en-us.license.txt": ("pocketsphinx", "en-us/README"),
+    "resemblyzer.license.txt": ("Resemblyzer", "LICENSE"),
+    "silero-vad.license.txt": ("silero-vad", "licenses/LICENSE"),
+}
+WRITTEN_BY_US = {"gruut-lang-en.license.txt", "whisper.license.txt"}  # the packages ship none
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
@@ -47,6 +62,74 @@ def test_every_manifest_has_its_record() -> None:
     assert on_disk == {manifest_name(entry.id) for entry in ENTRIES}
 
 
+def test_what_the_weights_were_made_from_is_recorded_too() -> None:
+    policy = load_policy(PROJECT)
+    for entry in ALLOWLIST.weights:
+        for base in entry.bases:
+            known = ALLOWLIST.entry(base)
+            assert known is not None and policy.decide(known.weights_license).verdict == "allowed", base
+        for name in entry.trained_on:
+            dataset = ALLOWLIST.dataset(name)
+            assert dataset is not None and policy.decide(dataset.license).verdict == "allowed", name
+    assert ALLOWLIST.dataset("somebody/else") is None
+    heart = ALLOWLIST.entry("hibari-tts/heart")
+    assert heart is not None and heart.bases == ("hexgrad/kokoro-82m",)
+
+
+def test_what_nobody_says_about_the_used_weights_is_written_down() -> None:
+    """Each names its base, its data, or what is not known of them."""
+    for entry in ALLOWLIST.weights:
+        assert entry.bases or entry.trained_on or entry.not_known, entry.id
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_stored_texts_are_those_that_the_packages_ship(name: str) -> None:
+    distribution, ending = SHIPPED[name]
+    try:
+        files = metadata.distribution(distribution).files or []
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"{distribution} is not installed")
+    (shipped,) = [file for file in files if str(file).endswith(f"/{ending}")]
+    assert (PROJECT / TEXTS_PATH / name).read_bytes() == Path(str(shipped.locate())).read_bytes()
+
+
+def test_every_stored_text_is_named_and_of_known_origin() -> None:
+    stored = {path.name for path in (PROJECT / TEXTS_PATH).glob("*.txt")}
+    assert stored == {*SHIPPED, *WRITTEN_BY_US}
+    links = "".join(path.read_text() for path in (PROJECT / MANIFESTS_PATH).iterdir())
+    assert {name for name in stored if f"texts/{name}#sha256=" in links} == stored
+
+
+def test_every_used_set_of_weights_has_a_text_a_notice_and_a_day() -> None:
+    for entry in ENTRIES:
+        assert entry.license_text and entry.attribution and entry.checked_on, entry.id
+
+
+def test_the_keys_of_the_contract_suffice() -> None:
+    keys = {
+        "id": "somebody/base",
+        "provider": "Somebody",
+        "source": "https://example.org/base",
+        "weights_license": "MIT",
+        "code_license": "MIT",
+        "commercial_use_allowed": True,
+        "redistribution_allowed": True,
+        "attribution_required": True,
+        "license_url": "https://example.org/LICENSE",
+    }
+    entry = KnownWeights.model_validate(keys)
+    assert (entry.bases, entry.checked_on, entry.checksums, entry.license_text) == ((), None, (), None)
+
+
+def test_a_licence_that_asks_for_attribution_is_not_recorded_without() -> None:
+    entry = ENTRIES[0].model_copy(update={"attribution_required": False})
+    manifest = read_weights_manifest(PROJECT / MANIFESTS_PATH / manifest_name(entry.id))
+    agreed = manifest.model_copy(update={"attribution_required": False})
+    assert entry.disagreements(agreed, load_policy(PROJECT)) == (
+        "attribution_required: MIT asks for it, the allowlist says it does not",
+    )
+
+
 def test_a_manifest_that_says_otherwise_is_told() -> None:
     entry = ENTRIES[0]
     manifest = read_weights_manifest(PROJECT / MANIFESTS_PATH / manifest_name(entry.id))
@@ -73,6 +156,11 @@ def test_wrong_records_are_refused(tmp_path: Path) -> None:
         ("path: hibari/assets/oov.onnx", "path: ../oov.onnx", "without"),
         ("license_url: https", "license_url: ftp", "license_url"),
         ("    provider:", "    maker: x\n    provider:", "maker"),
+        ("bases: [hexgrad/kokoro-82m]", "bases: [hibari-tts/heart]", "from itself"),
+        ("license_text: silero-vad.license.txt\n", "license_text: ../silero-vad.license.txt\n", "license_text"),
+        ("    license_text: silero-vad.license.txt\n", "", "go together"),
+        ("checked_on: 2026-11-22\n", "checked_on: yesterday\n", "checked_on"),
+        ("id: keithito/lj-speech", "id: agentlans/high-quality-english-sentences", "datasets: agentlans"),
     ):
         assert old in good
         path.write_text(good.replace(old, new))
