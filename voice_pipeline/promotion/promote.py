@@ -11,21 +11,25 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from voice_pipeline.atomic import write_json
+from voice_pipeline.atomic import write_bytes, write_json
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import VoiceFailure, disk_errors
-from voice_pipeline.promotion import registry, releases
-from voice_pipeline.promotion.decision import Decision, decide
+from voice_pipeline.promotion import registry, releases, signing, statement
+from voice_pipeline.promotion.decision import Decision
 from voice_pipeline.promotion.entries import Entry, Facts
-from voice_pipeline.promotion.evidence import collect
 from voice_pipeline.promotion.releases import BUNDLE as BUNDLE
+from voice_pipeline.promotion.releases import CERTIFICATE, STATEMENT
 from voice_pipeline.promotion.releases import DECISION as DECISION
+from voice_pipeline.promotion.verification import Verification, verify
 from voice_pipeline.store import Store, identity
 from voice_pipeline.voice import Voice
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 STAGE = "promoted_voice"
 VERSION = "2"
@@ -53,18 +57,24 @@ class PromotionRecord(BaseModel):
 
 
 def run(
-    project: Path, voice: Voice, store: Store, *, today: date | None = None, by: str | None = None
+    project: Path,
+    voice: Voice,
+    store: Store,
+    *,
+    today: date | None = None,
+    by: str | None = None,
+    adapter_url: str | None = None,
 ) -> PromotionRecord:
     """Promote the newest bundle of ``voice``, or refuse. ``today`` is the day for which the consent must hold.
 
-    Promoting what is promoted already changes nothing. ``by`` is who acts; see ``registry.operator``. Writes the
-    decision, GO or NO-GO, to the store's artifacts. Raises VoiceFailure with the first blocker's reason and all
-    blockers in its text, ``verification_failed`` for a registry that was changed by hand or a clock that was set back,
-    ``voice_busy`` when another promotion of the voice takes longer than a minute; ConfigError for a wrong gates,
-    policy or allowlist file.
+    Promoting what is promoted already changes nothing. ``by`` is who acts; see ``registry.operator``. ``adapter_url``
+    is of another adapter whose PASS is needed too. Writes the decision, GO or NO-GO, to the store's artifacts. Raises
+    VoiceFailure with the first blocker's reason and all blockers in its text, ``verification_failed`` for a registry
+    that was changed by hand or a clock that was set back, ``voice_busy`` when another promotion of the voice takes
+    longer than a minute; ConfigError for a wrong gates, policy or allowlist file, URL or key.
     """
     name = voice.voice_profile_id
-    by = registry.operator(by)
+    by, signer = registry.operator(by), signing.signer_from_environment(store)
     day, at = moment(today)
     with registry.changing(store, name):
         entries = registry.heal(store, name, by=by, at=at)
@@ -72,17 +82,17 @@ def run(
         number = releases.next_number(store, name, max((one.release or 0 for one in entries), default=0))
         folder = releases.new_folder(store, name)
         try:
-            decision = _judged_copy(project, voice, store, folder, day)
-            write_json(folder / DECISION, decision.to_json())
-            facts = releases.facts_of(folder)
+            found = _judged_copy(project, voice, store, folder, day, adapter_url)
+            _write_documents(folder, found, signer)
+            facts = releases.facts_of(folder, signed_by=str(signer.public_key.keyid) if signer else None)
             entry = _promoted_already(store, name, entries, facts)
             if entry is None:
                 releases.publish(folder, store, name, number)
                 entry = registry.enter(store, name, "promote", number, facts, by=by, at=at)
         finally:
             releases.remove_tree(folder)
-    write_json(store.promotion_decision(name), decision.to_json())
-    return _record(store, voice, decision, entry)
+    write_json(store.promotion_decision(name), found.decision.to_json())
+    return _record(store, voice, found.decision, entry)
 
 
 def moment(today: date | None) -> tuple[date, datetime]:
@@ -100,33 +110,54 @@ def refusal(store: Store, decision: Decision) -> VoiceFailure:
     return VoiceFailure(first.reason, f"{first.detail}{others}", voice=name)
 
 
-def _judged_copy(project: Path, voice: Voice, store: Store, folder: Path, day: date) -> Decision:
+def _judged_copy(
+    project: Path, voice: Voice, store: Store, folder: Path, day: date, adapter_url: str | None
+) -> Verification:
     """Copy the newest bundle into ``folder`` and judge the copy: a GO, or VoiceFailure."""
     name = voice.voice_profile_id
-    source = store.bundle(name)
-    try:
-        # What the manifest does not list would not be copied, and so would not be seen in the copy.
-        if validate_bundle(source, production=True):
-            raise VoiceFailure("bundle_invalid", "it changed while it was judged", voice=name, file=source)
-        with disk_errors(voice=name, file=folder):
-            releases.copy_bundle(source, folder / BUNDLE, name)
-    except VoiceFailure as failure:
-        if failure.reason != "bundle_invalid":
-            raise
-        decision = decide(collect(project, voice, store, source, today=day))  # it is a NO-GO: here are all blockers
-        raise (failure if decision.go else refusal(store, decision)) from None
-    decision = decide(collect(project, voice, store, folder / BUNDLE, today=day))
-    if not decision.go:
-        raise refusal(store, decision)
-    return decision
+    source = judged = store.bundle(name)
+    failure: VoiceFailure | None = None
+    # What the manifest does not list would not be copied, and so would not be seen in the copy.
+    if not validate_bundle(source, production=True):
+        judged = folder / BUNDLE
+        try:
+            with disk_errors(voice=name, file=folder):
+                releases.copy_bundle(source, judged, name)
+        except VoiceFailure as error:
+            if error.reason != "bundle_invalid":
+                raise
+            failure, judged = error, source
+    found = verify(project, voice, store, judged, today=day, source="promote", adapter_url=adapter_url)
+    if not found.go:
+        raise refusal(store, found.decision)
+    if judged == source:
+        detail = "it changed while it was judged"
+        raise failure or VoiceFailure("bundle_invalid", detail, voice=name, file=source)
+    return found
+
+
+def _write_documents(folder: Path, found: Verification, signer: CryptoSigner | None) -> None:
+    """What a release holds beside its bundle; and the bundle's attestation, where a key is configured."""
+    certificate = found.certificate.to_json()
+    stated = statement.make(found.decision, certificate, folder / BUNDLE)
+    write_json(folder / DECISION, found.decision.to_json())
+    write_json(folder / CERTIFICATE, certificate)
+    write_bytes(folder / STATEMENT, stated)
+    if signer is not None:
+        signing.attest(folder / BUNDLE, stated, signer)
 
 
 def _promoted_already(store: Store, voice: str, entries: tuple[Entry, ...], facts: Facts) -> Entry | None:
     """The last entry, when it promotes the same bytes on the same decision, and they are still whole."""
     last = entries[-1] if entries else None
-    if last is None or last.release is None or last.facts() != facts:
+    if last is None or last.release is None or _identity(last) != _identity(facts):
         return None
-    return None if releases.problems(store, voice, last.release, facts) else last
+    return None if releases.problems(store, voice, last.release, last.facts()) else last
+
+
+def _identity(facts: Facts) -> Facts:
+    """What two promotions of the same evidence share: the bundle's manifest may have been written at another time."""
+    return facts.facts().model_copy(update={"bundle_manifest_sha256": None})
 
 
 def _record(store: Store, voice: Voice, decision: Decision, entry: Entry) -> PromotionRecord:

@@ -19,16 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline.atomic import link_file, sync
-from voice_pipeline.bundle.format import MANIFEST_NAME, ManifestError, content_digest, read_manifest
+from voice_pipeline.bundle.format import ATTESTATION_NAME, MANIFEST_NAME, ManifestError, content_digest, read_manifest
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import Blocker, VoiceFailure, disk_errors
+from voice_pipeline.promotion.certificate import certificate_hash
 from voice_pipeline.promotion.entries import Facts
 from voice_pipeline.status import PROMOTABLE_JOB_TYPES
 from voice_pipeline.store import Store, inside, sha256_file
 
 BUNDLE = "voice_bundle"
 DECISION = "decision.json"
-MAX_JSON_BYTES = 4 << 20  # of a decision; a real one has some ten thousand
+CERTIFICATE = "certificate.json"
+STATEMENT = "statement.json"
+MAX_JSON_BYTES = 8 << 20  # of a decision or certificate; a real one has some ten thousand
 _SHOWN = 3  # problems of a bundle that one blocker names
 
 
@@ -131,10 +134,15 @@ def _copy_file(source: Path, target: Path) -> None:
 # -- what is in it ---------------------------------------------------------------------------------
 
 
-def facts_of(folder: Path) -> Facts:
-    """What identifies the release in ``folder``, from its bytes. Raises OSError, ValueError."""
-    bundle = folder / BUNDLE
+def facts_of(folder: Path, *, signed_by: str | None = None) -> Facts:
+    """What identifies the release in ``folder``, from its bytes; its certificate's hash is computed again.
+
+    ``signed_by`` is taken over: ``signing`` says whose signature an attestation holds. Raises OSError, ValueError.
+    """
+    bundle, certificate = folder / BUNDLE, folder / CERTIFICATE
     return Facts(
+        certificate_hash=certificate_hash(_read_object(certificate)) if certificate.exists() else None,
+        signed_by=signed_by,
         content_digest=content_digest(bundle),
         bundle_manifest_sha256=sha256_file(bundle / MANIFEST_NAME),
         decision_sha256=sha256_file(folder / DECISION),
@@ -160,9 +168,10 @@ def folder_problems(folder: Path, voice: str, facts: Facts) -> Iterator[Blocker]
         more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""
         yield Blocker("bundle_invalid", "; ".join(str(one) for one in found[:_SHOWN]) + more)
     try:
-        now, manifest = facts_of(folder), read_manifest(folder / BUNDLE)
+        now, manifest = facts_of(folder, signed_by=facts.signed_by), read_manifest(folder / BUNDLE)
         decision = _read_object(folder / DECISION)
-    except (OSError, ValueError, RecursionError) as error:  # ManifestError is a ValueError
+        certificate = _read_object(folder / CERTIFICATE) if now.certificate_hash else None
+    except (OSError, ValueError, KeyError, RecursionError) as error:  # ManifestError is a ValueError
         kind = "its bundle's manifest" if isinstance(error, ManifestError) else "it"
         yield Blocker("verification_failed", f"{kind} cannot be read: {type(error).__name__}")
         return
@@ -171,7 +180,11 @@ def folder_problems(folder: Path, voice: str, facts: Facts) -> Iterator[Blocker]
             yield Blocker("verification_failed", f"its {name} is not the one that was promoted")
     if manifest.voice_profile_id != voice:
         yield Blocker("verification_failed", f"its bundle is of {manifest.voice_profile_id}")
+    if (manifest.entry(ATTESTATION_NAME) is None) != (facts.signed_by is None):
+        yield Blocker("verification_failed", "its bundle is signed, or not, other than the registry says")
     yield from _decision_problems(decision, voice, now)
+    if certificate is not None:
+        yield from _certificate_problems(certificate, now)
 
 
 def _decision_problems(decision: dict[str, Any], voice: str, now: Facts) -> Iterator[Blocker]:
@@ -184,6 +197,12 @@ def _decision_problems(decision: dict[str, Any], voice: str, now: Facts) -> Iter
     evidence = decision.get("evidence")
     if not isinstance(evidence, dict) or evidence.get("content_digest") != now.content_digest:
         yield Blocker("verification_failed", f"{DECISION} was made on another bundle")
+
+
+def _certificate_problems(certificate: dict[str, Any], now: Facts) -> Iterator[Blocker]:
+    stated = (certificate.get("status"), certificate.get("integrityOk"), certificate.get("certificateHash"))
+    if stated != ("GREEN", True, now.certificate_hash):
+        yield Blocker("verification_failed", f"{CERTIFICATE} is not GREEN, or not of what it holds")
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -207,7 +226,7 @@ def take_over(store: Store, voice: str) -> tuple[int, Facts]:
     try:
         facts = facts_of(former)
         found = tuple(folder_problems(former, voice, facts))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         facts, found = Facts(), (Blocker("verification_failed", f"it cannot be read: {type(error).__name__}"),)
     if found:
         detail = f"what was promoted before there were releases is not whole: {found[0].detail}; move it away"

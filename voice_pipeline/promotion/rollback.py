@@ -82,6 +82,8 @@ def _blockers(project: Path, voice: Voice, store: Store, number: int, facts: Fac
     yield from consent.blockers(project, voice, store, today)
     found = releases.problems(store, name, number, facts)
     yield from found
+    if facts.certificate_hash is None:
+        yield Blocker("verification_failed", "it has no certificate: it was promoted before there were any")
     if any(blocker.reason == "bundle_invalid" for blocker in found):
         return  # whatever else such a bundle says, it is not to be believed
     bundle = store.release(name, number) / BUNDLE

@@ -32,7 +32,7 @@ def names(folder: Path) -> list[str]:
 def test_a_voice_that_passes_every_gate_is_promoted(voice: ReadyVoice) -> None:
     record = voice.promote()
     promoted = voice.store.promoted(NAME)
-    assert sorted(path.name for path in promoted.iterdir()) == ["decision.json", "voice_bundle"]
+    assert sorted(path.name for path in promoted.iterdir()) == ["certificate.json", "decision.json", "statement.json", "voice_bundle"]
     assert contents(promoted / "voice_bundle") == contents(voice.bundle)
     assert validate_bundle(promoted / "voice_bundle", production=True) == []
     decision = read_json(promoted / "decision.json")

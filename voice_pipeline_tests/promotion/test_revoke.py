@@ -381,15 +381,15 @@ def test_a_promotion_that_is_under_way_does_not_outlive_the_revocation(
 ) -> None:
     """The promotion has judged the consent already when the mark is written: it is withdrawn after it."""
     decided, marked = threading.Event(), threading.Event()
-    decide = promote.decide
+    verify = promote.verify
 
     def slow(*arguments: Any, **named: Any) -> Any:
-        decision = decide(*arguments, **named)
+        found = verify(*arguments, **named)
         decided.set()
         assert marked.wait(30)
-        return decision
+        return found
 
-    monkeypatch.setattr(promote, "decide", slow)
+    monkeypatch.setattr(promote, "verify", slow)
     promotion = threading.Thread(target=ready.promote)
     promotion.start()
     assert decided.wait(30)
