@@ -250,7 +250,8 @@ def _gaps(record: _Record) -> Iterator[str]:
     elif WORLDWIDE not in record.territories:
         beyond = [one for one in record.distribution if one not in record.territories]
         if beyond:
-            yield f"covers {_listed(record.territories)}, but the voice's distribution names {_listed(beyond)}"
+            covered = _listed(record.territories)
+            yield f"covers {covered}, but the voice's distribution names {_listed(beyond)}: set it to what is covered"
 
 
 def _speaks(agreed: str, language: str) -> bool:

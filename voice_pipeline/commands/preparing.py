@@ -33,9 +33,30 @@ def import_(
     consented_on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day on which the person agreed.")
     ] = None,
-    evidence: Annotated[str | None, typer.Option(help="Where the signed consent is kept.")] = None,
+    evidence: Annotated[
+        str | None, typer.Option(help="The signed consent: its file, or in words where it is kept.")
+    ] = None,
+    evidence_sha256: Annotated[
+        str | None, typer.Option("--evidence-sha256", help="Of the signed file. [default: computed, when it is here]")
+    ] = None,
     commercial_use: Annotated[
         bool, typer.Option("--commercial-use", help="The consent covers a voice that is sold.")
+    ] = False,
+    purpose: Annotated[
+        list[str] | None, typer.Option(help="What the person agreed to, such as text_to_speech; may be repeated.")
+    ] = None,
+    territory: Annotated[
+        list[str] | None, typer.Option(help="Where: worldwide, or a country such as US; may be repeated.")
+    ] = None,
+    consent_language: Annotated[
+        list[str] | None, typer.Option(help="In which language, such as en. [default: the one that is spoken]")
+    ] = None,
+    consent_until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last day of the consent, where it ends.")
+    ] = None,
+    how: Annotated[str | None, typer.Option(help="How the consent was given, such as 'signed on paper'.")] = None,
+    pseudonymous: Annotated[
+        bool, typer.Option("--pseudonymous", help="The person wants no name in what is handed on.")
     ] = False,
     licence: Annotated[
         str | None, typer.Option("--license", help="Of the recordings: an SPDX id or LicenseRef-….")
@@ -57,8 +78,12 @@ def import_(
 
     agreement = None
     if consented_on is not None and evidence:
-        agreement = Agreement(consented_on.date(), evidence, commercial_use)
-    elif consented_on is not None or evidence or commercial_use:
+        agreement = Agreement(
+            consented_on.date(), evidence, commercial_use, tuple(purpose or ()), tuple(consent_language or ()),
+            tuple(territory or ()), consent_until.date() if consent_until else None, how, evidence_sha256, pseudonymous,
+        )  # fmt: skip
+    elif any((consented_on, evidence, evidence_sha256, commercial_use, purpose, territory, consent_language,
+              consent_until, how, pseudonymous)):  # fmt: skip
         raise ConfigError("a consent needs both --consented-on and --evidence")
     imported = import_source(
         project_root(), source, voice, language=language, speaker=speaker, synthetic=synthetic, agreement=agreement,
@@ -68,7 +93,7 @@ def import_(
     typer.echo(str(imported.path))
     for assumption in imported.assumptions:
         typer.echo(f"- {assumption}")
-    first = "record the consent there, then: " if imported.voice.consent.status == "missing" else ""
+    first = "complete the consent there, then: " if imported.consent_problem else ""
     typer.echo(f"Next: {first}voice-pipeline dataset {voice}")
     return 0
 

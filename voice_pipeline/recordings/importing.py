@@ -8,22 +8,23 @@ Nobody's consent is assumed: a person's is written as ``missing``, and the confi
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from voice_pipeline import consent
 from voice_pipeline.atomic import write_text
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.project import VOICES_FOLDER
+from voice_pipeline.recordings.config_text import config_text
 from voice_pipeline.recordings.detection import Kind
 from voice_pipeline.recordings.source import Recordings, find_recordings
 from voice_pipeline.recordings.tables import AudioFile
 from voice_pipeline.recordings.transcripts import read_source_text
-from voice_pipeline.store import profile_id
+from voice_pipeline.store import profile_id, sha256_file
 from voice_pipeline.voice import DEFAULT_MIN_BYTES, Source, TextKind, Voice, load_voice
 
 RECIPES_FOLDER = Path("configs/recipes")
@@ -32,11 +33,18 @@ UNNAMED = "unnamed speaker"
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a person signed: since when, where the signed paper is kept, and whether the voice may be sold."""
+    """What a person signed. ``Consent`` in ``voice`` has the meaning of each field; what was not said stays empty."""
 
     granted_on: date
-    evidence: str
+    evidence: str  # the signed file, or in words where it is kept
     commercial_use: bool
+    purposes: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    territories: tuple[str, ...] = ()
+    expires_on: date | None = None
+    how: str | None = None
+    evidence_sha256: str | None = None  # computed where the evidence is a file at hand
+    pseudonymous: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Imported:
     path: Path
     assumptions: tuple[str, ...]
     voice: Voice
+    consent_problem: str | None  # what the consent still lacks for a production lane
 
 
 def import_source(
@@ -84,7 +93,7 @@ def import_source(
         "language": language,
         "recipe": recipe,
         "source": {"path": where, "min_bytes": 1, "kind": kind, "text": text},
-        "consent": _consent(speaker, synthetic, agreement, license, assumptions),
+        "consent": _consent(project, speaker, synthetic, agreement, license, assumptions),
     }
     if text_path is not None:
         if not text_path.expanduser().exists():
@@ -99,8 +108,12 @@ def import_source(
     fields["source"] |= {"kind": recordings.kind, "text": recordings.text}
     fields["source"]["min_bytes"] = _least_bytes(recordings, assumptions)
     assumptions[:0] = [f"The language is {language}.", *_found(project, draft, recordings)]
-    write_text(path, _yaml(_checked(fields), recordings))
-    return Imported(path, tuple(assumptions), load_voice(path))
+    checked = _checked(fields)
+    problem = consent.problem(checked, _first_day(agreement), project=project, revocation=None)
+    if problem is not None and agreement is not None:
+        assumptions.append(f"Training waits until this is recorded: {problem}.")
+    write_text(path, config_text(checked, recordings.because))
+    return Imported(path, tuple(assumptions), load_voice(path), problem)
 
 
 def _path_in(project: Path, source: Path) -> str:
@@ -120,13 +133,21 @@ def _path_in(project: Path, source: Path) -> str:
 
 
 def _consent(
-    speaker: str | None, synthetic: bool, agreement: Agreement | None, license: str | None, assumptions: list[str]
+    project: Path,
+    speaker: str | None,
+    synthetic: bool,
+    agreement: Agreement | None,
+    license: str | None,
+    assumptions: list[str],
 ) -> dict[str, Any]:
     name = (speaker or "").strip() or UNNAMED
     if name == UNNAMED:
         assumptions.append("The speaker has no name yet: write it to consent.speaker.")
     if agreement is not None:
-        return {"speaker_type": "human", "speaker": name, "status": "granted", **asdict(agreement)}
+        found = _with_evidence(project, agreement)
+        if found.evidence_sha256 is not None and agreement.evidence_sha256 is None:
+            assumptions.append(f"The signed consent is the file {found.evidence} as it is now.")
+        return {"speaker_type": "human", "speaker": name, "status": "granted", **asdict(found)}
     if not synthetic:
         assumptions.append(f"No consent of {name} is recorded: training waits until consent.status says granted.")
         return {"speaker_type": "human", "speaker": name, "status": "missing"}
@@ -138,6 +159,30 @@ def _consent(
         "speaker_type": "synthetic", "speaker": name, "status": "not_applicable",
         "commercial_use": license is not None,
     }  # fmt: skip
+
+
+def _with_evidence(project: Path, agreement: Agreement) -> Agreement:
+    """The agreement with its file's path in the project and digest; as it is, where the evidence is kept elsewhere."""
+    try:
+        named = Path(agreement.evidence).expanduser()
+        file = named if named.is_file() else consent.evidence_file(project, agreement.evidence)
+    except (OSError, ValueError, RuntimeError):  # words that are no path
+        return agreement
+    if file is None:
+        return agreement
+    try:
+        digest, size = sha256_file(file), file.stat().st_size
+    except OSError as error:
+        raise ConfigError(f"{agreement.evidence}: the signed consent cannot be read: {error.strerror}") from error
+    if size == 0:
+        raise ConfigError(f"{agreement.evidence}: the signed consent is an empty file")
+    if agreement.evidence_sha256 not in (None, digest):
+        raise ConfigError(f"{agreement.evidence}: has sha256 {digest}, not {agreement.evidence_sha256}")
+    return replace(agreement, evidence=_path_in(project, file), evidence_sha256=digest)
+
+
+def _first_day(agreement: Agreement | None) -> date:
+    return agreement.granted_on if agreement is not None else date.min
 
 
 def _default_license() -> str:
@@ -199,48 +244,3 @@ def _channels(path: Path) -> int:
         return int(soundfile.info(str(path)).channels)
     except (soundfile.SoundFileError, OSError, TypeError):
         return 1
-
-
-def _yaml(voice: Voice, recordings: Recordings) -> str:
-    """The config as a person would write it."""
-    source, consent = voice.source, voice.consent
-    why = "".join(f"  # {reason}\n" for reason in recordings.because)
-    person = """\
-  # Nothing is trained before the speaker agreed. Then write:
-  #   status: granted
-  #   commercial_use: true
-  #   granted_on: 2026-01-31
-  #   evidence: where the signed consent is kept
-  # and expires_on, if it ends.
-"""
-    if consent.status == "granted":
-        person = ""
-    more = "" if consent.status == "missing" else f"  commercial_use: {str(consent.commercial_use).lower()}\n"
-    if consent.granted_on is not None and consent.evidence is not None:
-        more += f"  granted_on: {consent.granted_on}\n  evidence: {_scalar(consent.evidence)}\n"
-    human = consent.speaker_type == "human"
-    beside = "" if source.text_path is None else f"  text_path: {_scalar(source.text_path.as_posix())}\n"
-    return f"""\
-voice_profile_id: {_scalar(voice.voice_profile_id)}
-display_name: {_scalar(voice.display_name)}
-language: {_scalar(voice.language)}
-lane: production
-recipe: {_scalar(voice.recipe)}
-source:
-  path: {_scalar(source.path.as_posix())}  # relative to the project's root, or absolute
-{why}  kind: {source.kind}
-  text: {source.text}
-{beside}  channel: {source.channel}
-  min_bytes: {source.min_bytes}
-  license: {_scalar(source.license)}
-consent:
-  speaker_type: {consent.speaker_type}
-  speaker: {_scalar(consent.speaker)}
-{person if human else ""}  status: {consent.status}
-{more}gates: {{}}
-"""
-
-
-def _scalar(value: str) -> str:
-    """A string as YAML reads it back."""
-    return yaml.safe_dump(value, allow_unicode=True, width=10_000).removesuffix("...\n").strip()

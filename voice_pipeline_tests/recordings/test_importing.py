@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import date
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from voice_pipeline.consent import problem
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.recordings import preflight
 from voice_pipeline.recordings.importing import Agreement, Imported, import_source
@@ -189,8 +191,79 @@ def test_a_consent_that_was_signed_is_written_down(project: Path) -> None:
     assert (consent.status, consent.granted_on, consent.evidence) == ("granted", date(2026, 1, 31), "drawer 3: top")
     assert consent.commercial_use
     assert "No consent" not in said(imported)
+    for field in ("evidence_sha256", "purposes", "territories"):  # nothing is invented
+        assert field in said(imported)
+    assert imported.consent_problem is not None
     with pytest.raises(ConfigError, match="a program cannot agree"):
         bring(project, folder, synthetic=True, agreement=agreement, overwrite=True)
+
+
+def signed(**more: Any) -> Agreement:
+    said: dict[str, Any] = {"purposes": ("text_to_speech",), "territories": ("worldwide",), **more}
+    return Agreement(date(2026, 1, 31), said.pop("evidence", "papers/anna.txt"), commercial_use=True, **said)
+
+
+def test_the_signed_file_is_named_and_its_digest_computed(
+    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ljspeech(project / "data" / "anna")
+    (project / "papers").mkdir()
+    paper = project / "papers/anna.txt"
+    paper.write_text("I agree.")
+    digest = hashlib.sha256(b"I agree.").hexdigest()
+    monkeypatch.chdir(paper.parent)
+    for evidence in ("anna.txt", "papers/anna.txt", str(paper)):  # from here, from the project, from anywhere
+        imported = bring(project, folder, speaker="Anna", agreement=signed(evidence=evidence), overwrite=True)
+        consent = imported.voice.consent
+        assert (consent.evidence, consent.evidence_sha256) == ("papers/anna.txt", digest)
+        assert imported.consent_problem is None
+        assert "The signed consent is the file papers/anna.txt as it is now." in imported.assumptions
+        assert preflight.run(project, imported.voice, store, today=date(2026, 6, 1)).clip_count == 6
+    wrong = signed(evidence_sha256="a" * 64)
+    with pytest.raises(ConfigError, match=f"has sha256 {digest}, not {'a' * 64}"):
+        bring(project, folder, agreement=wrong, overwrite=True)
+    paper.write_text("")
+    with pytest.raises(ConfigError, match="empty file"):
+        bring(project, folder, agreement=signed(), overwrite=True)
+
+
+def test_evidence_that_is_kept_elsewhere_keeps_its_words(project: Path) -> None:
+    folder = ljspeech(project / "data" / "anna")
+    for evidence in ("drawer 3: top", "x" * 5000, "/nowhere/anna.pdf"):
+        agreement = signed(evidence=evidence, evidence_sha256="a" * 64)
+        imported = bring(project, folder, agreement=agreement, overwrite=True)
+        assert (imported.voice.consent.evidence, imported.consent_problem) == (evidence, None)
+
+
+def test_everything_that_was_agreed_to_is_written_and_explained(project: Path) -> None:
+    agreement = signed(
+        evidence_sha256="a" * 64, territories=("NO", "SE"), languages=("no", "en"), purposes=("text_to_speech", "song"),
+        expires_on=date(2031, 1, 31), how="signed: on paper # twice", pseudonymous=True,
+    )  # fmt: skip
+    imported = bring(project, ljspeech(project / "data" / "anna"), speaker="Peaker", agreement=agreement)
+    consent = load_voice_by_id(project, "anna").consent
+    for field in ("territories", "languages", "purposes", "expires_on", "how", "pseudonymous", "evidence_sha256"):
+        assert getattr(consent, field) == getattr(agreement, field), field
+    assert "set it to what is covered" in said(imported)  # the voice is handed on worldwide
+    for line in imported.path.read_text().split("consent:")[1].splitlines()[3:-1]:
+        assert "  # " in line or "status" in line, line
+
+
+def test_an_uncommented_example_is_a_consent(project: Path) -> None:
+    """Who follows the comments of a config that import wrote has a valid one."""
+    path = bring(project, ljspeech(project / "data" / "anna"), speaker="Anna").path
+    head, terms = path.read_text().split("consent:")
+    terms = terms.replace("status: missing", "status: granted").replace("what sha256sum prints", "a" * 64)
+    lines = [
+        line.replace("  # ", "  ", 1) if line.startswith("  # ") else line
+        for line in terms.split("\n")
+        if "Nothing is trained" not in line
+    ]
+    lines[0] = ""
+    path.write_text(f"{head}consent:" + "\n".join(lines))
+    voice = load_voice(path)
+    assert problem(voice, date(2026, 6, 1), project=project, revocation=None) is None
+    assert voice.consent.pseudonymous
 
 
 def test_text_that_lies_elsewhere_must_be_there(project: Path) -> None:
