@@ -35,7 +35,7 @@ from voice_pipeline.bundle.validation import read_bounded
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing.weights_manifest import MAX_MANIFEST_BYTES as MAX_WEIGHTS_MANIFEST_BYTES
 from voice_pipeline.licensing.weights_manifest import InvalidManifestError, WeightsManifest, parse_weights_manifest
-from voice_pipeline.store import canonical_json
+from voice_pipeline.store import canonical_json, identity
 
 if TYPE_CHECKING:
     from voice_pipeline.promotion.decision import Decision
@@ -46,7 +46,6 @@ PREDICATE_TYPE = "urn:voice-pipeline:promotion:1"
 BUILD_TYPE = "urn:voice-pipeline:build:nemo:1"
 BUILDER_ID = "urn:voice-pipeline:builder"
 MAX_BYTES = 8 << 20  # of a statement; its largest part is as long as a manifest, and that has 4 MiB
-VARYING_METRICS = frozenset({"real_time_factor"})  # from run to run: a gate limits it, no statement holds it
 _SHA256 = r"^[0-9a-f]{64}$"
 _UNKNOWN = "unknown"
 
@@ -134,8 +133,11 @@ class GateResults(_Strict):
     blockers: tuple[str, ...]
     constraints: tuple[Constraint, ...]
     certificate_hash: str = Field(pattern=_SHA256, alias="certificateHash")
+    pack_id: str = Field(alias="packId", min_length=1, max_length=200)
+    pack_version: str = Field(alias="packVersion", min_length=1, max_length=200)
+    proxy: bool
     evidence: dict[str, str | None] = Field(description="Digests of what the decision was taken on.")
-    metrics: dict[str, JsonValue]
+    metrics: dict[str, JsonValue] = Field(description="What was measured.")
     limits: dict[str, JsonValue]
     overrides: dict[str, JsonValue] = Field(description="Limits that the voice's config sets for itself.")
 
@@ -149,7 +151,16 @@ class GateResults(_Strict):
         if self.blockers:
             return f"it names a blocker: {self.blockers[0]}"
         failed = [one.id for one in self.constraints if one.severity == "HARD" and one.status != "pass"]
-        return f"the constraint {failed[0]} did not pass" if failed else None
+        if failed:
+            return f"the constraint {failed[0]} did not pass"
+        hashed = identity(
+            packId=self.pack_id,
+            packVersion=self.pack_version,
+            metrics=self.metrics,
+            constraints=[one.model_dump(mode="json", exclude_unset=True) for one in self.constraints],
+            proxy=self.proxy,
+        )
+        return None if hashed == self.certificate_hash else "its certificateHash is not of its constraints and metrics"
 
 
 class BundleFacts(_Strict):
@@ -202,10 +213,12 @@ class StatementError(ValueError):
 def make(decision: Decision, certificate: Mapping[str, Any], folder: Path) -> bytes:
     """The statement about the bundle in ``folder``, which ``decision`` judged, as canonical JSON.
 
-    ``certificate`` is the verification's: ``certificateHash``, ``integrityOk`` and its ``constraints``. An attestation
-    that is in the folder already has no part in it. Raises VoiceFailure: ``verification_failed`` for a NO-GO, a
-    certificate that is not GREEN, or another bundle than was judged; ``bundle_invalid`` for one that cannot be read.
+    ``certificate`` is the verification's, as ``Certificate.to_json`` gives it. An attestation that is in the folder
+    already has no part in it. Raises VoiceFailure: ``verification_failed`` for a NO-GO, a certificate that is not GREEN
+    or of another decision, or another bundle than was judged; ``bundle_invalid`` for one that cannot be read.
     """
+    from voice_pipeline.promotion.constraints import certified
+
     evidence = decision.evidence
     voice = evidence.voice.voice_profile_id
     if not decision.go:
@@ -222,11 +235,13 @@ def make(decision: Decision, certificate: Mapping[str, Any], folder: Path) -> by
         raise VoiceFailure("verification_failed", "the bundle is not the one that was judged", voice=voice)
     try:
         data = canonical_json(_statement(decision, certificate, manifest, weights))
-        problem = parse_statement(data).predicate.gates.problem
+        gates = parse_statement(data).predicate.gates
     except (KeyError, TypeError, ValueError) as error:
         raise VoiceFailure("verification_failed", f"no statement can be made: {error!r}", voice=voice) from error
-    if problem is not None:
-        raise VoiceFailure("verification_failed", f"{problem}, so nothing is attested", voice=voice)
+    if gates.problem is not None:
+        raise VoiceFailure("verification_failed", f"{gates.problem}, so nothing is attested", voice=voice)
+    if any(one not in certificate["constraints"] for one in certified(decision.constraints)):
+        raise VoiceFailure("verification_failed", "its certificate is of another decision", voice=voice)
     return data
 
 
@@ -365,20 +380,18 @@ def _weights_used(evidence: Evidence, weights: tuple[WeightsManifest, ...]) -> I
 def _gates(decision: Decision, certificate: Mapping[str, Any]) -> dict[str, Any]:
     evidence, voice = decision.evidence, decision.evidence.voice
     evaluation, training = evidence.evaluation.evaluation, evidence.training
-    metrics = dict(evaluation.metrics) if evaluation else {}
     return {
         "verdict": "GO" if decision.go else "NO-GO",
         "blockers": [str(blocker) for blocker in decision.blockers],
         "constraints": [
             {key: one[key] for key in Constraint.model_fields if key in one} for one in certificate["constraints"]
         ],
-        "certificateHash": certificate["certificateHash"],
+        **{key: certificate[key] for key in ("certificateHash", "packId", "packVersion", "proxy", "metrics")},
         "evidence": {
             "training_identity": training.identity if training else None,
             "evaluation_digest": evaluation.digest if evaluation else None,
             "license_identity": evidence.license_identity,
         },
-        "metrics": {name: figure for name, figure in metrics.items() if name not in VARYING_METRICS},
         "limits": evidence.gates.model_dump(mode="json"),
         "overrides": dict(voice.gates),
     }

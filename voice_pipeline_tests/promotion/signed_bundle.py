@@ -5,6 +5,7 @@ Only the decision's evidence is made by hand: it holds what a statement is made 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ from securesystemslib.signer import CryptoSigner
 
 from voice_pipeline.bundle.format import BundleManifest, Provenance, content_digest, manifest_bytes, read_manifest
 from voice_pipeline.failures import Blocker
+from voice_pipeline.promotion.certificate import certify
+from voice_pipeline.promotion.constraints import Constraint, certified
 from voice_pipeline.promotion.signing import TrustedKeys, attest
 from voice_pipeline.promotion.statement import make
 from voice_pipeline.voice import Voice
@@ -30,16 +33,27 @@ CONTENT: dict[str, bytes] = {
     "text/symbols.json": b"[]\n",
     BASE: (PROJECT / "configs/voice/weights-manifest.example.json").read_bytes(),
 }
-CERTIFICATE: dict[str, Any] = {
-    "status": "GREEN",
-    "certificateHash": "ce" * 32,
-    "certificateId": "constraint-pack:voice-promotion:cececececece",
-    "integrityOk": True,
-    "constraints": [
-        {"id": "licence", "severity": "HARD", "status": "pass", "value": 0, "limit": 0},
-        {"id": "wer", "severity": "HARD", "status": "pass", "value": 0.08, "limit": 0.15},
-    ],
-}
+CONSTRAINTS = (
+    Constraint("licence", "HARD", "pass", 0, 0, ""),
+    Constraint("wer", "HARD", "pass", 0.08, 0.15, ""),
+    Constraint("speed", "HARD", "pass", 0.3, 1.0, "", hashed="status"),
+    Constraint("age", "SOFT", "fail", 400, 365, "", hashed="nothing"),
+)
+
+
+def certificate(*constraints: Constraint, **changes: Any) -> dict[str, Any]:
+    """A GREEN certificate of these constraints."""
+    content = {
+        "packId": "voice-promotion",
+        "packVersion": "1",
+        "metrics": {"loss": 0.5, "wer": 0.08, "words": 120.0},
+        "constraints": certified(constraints or CONSTRAINTS),
+        "proxy": False,
+    }
+    return {**certify(content, green=True, integrity_ok=True).to_json(), **changes}
+
+
+CERTIFICATE = certificate()
 VOICE: dict[str, Any] = {
     "voice_profile_id": "test_voice",
     "display_name": "Test Voice",
@@ -94,7 +108,7 @@ def write_bundle(
     return folder
 
 
-def decision(folder: Path, *blockers: Blocker, **changes: Any) -> Any:
+def decision(folder: Path, *blockers: Blocker, constraints: Sequence[Constraint] = CONSTRAINTS, **changes: Any) -> Any:
     """The decision on the bundle in ``folder``, GO without blockers."""
     facts: dict[str, Any] = {
         "voice": Voice.model_validate(VOICE),
@@ -107,12 +121,11 @@ def decision(folder: Path, *blockers: Blocker, **changes: Any) -> Any:
             spec=SimpleNamespace(base={"fastpitch": SimpleNamespace(sha256=BASE_SHA256, path=folder / "base.nemo")}),
         ),
         "bundle": SimpleNamespace(content_digest=content_digest(read_manifest(folder))),
-        "evaluation": SimpleNamespace(
-            evaluation=SimpleNamespace(metrics={"wer": 0.08, "words": 120.0, "real_time_factor": 0.3}, digest="3" * 64)
-        ),
+        "evaluation": SimpleNamespace(evaluation=SimpleNamespace(digest="3" * 64)),
         "license_identity": "4" * 64,
     }
-    return SimpleNamespace(go=not blockers, blockers=blockers, evidence=SimpleNamespace(**{**facts, **changes}))
+    evidence = SimpleNamespace(**{**facts, **changes})
+    return SimpleNamespace(go=not blockers, blockers=blockers, constraints=constraints, evidence=evidence)
 
 
 def signed_bundle(folder: Path, *signers: CryptoSigner, **changes: Any) -> Path:

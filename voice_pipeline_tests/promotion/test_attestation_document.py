@@ -65,7 +65,7 @@ def test_ten_lines_of_python_verify_a_bundle(handed_on: Path) -> None:
     assert "voice_pipeline" not in block("python")
     done = by_hand(handed_on)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "GO cececececece 6 files\n"
+    assert done.stdout == "GO 3b3b767287bc 6 files\n"
 
 
 def test_ten_lines_of_python_refuse_an_altered_file(handed_on: Path) -> None:

@@ -41,7 +41,7 @@ from voice_pipeline_tests.promotion.signed_bundle import (
 )
 
 NAME = "attestation.dsse.json"
-KNOWN_SIGNATURE = "ezU7hnUKv4VCDyXzocqe7WIBdltiaX55Z4kRXbKNeBSWPlXX47LnM4mTIdcMbrAsoMf6oTh0xw+9e1zbgTSADw=="
+KNOWN_SIGNATURE = "1KMRlGdXv/YDBG+DWrVURKZSG4/bHhFx2hf1s8oNEcpM273gwX7dzvAXCg+QLXAYccZ/uZpKXPRsJEC2oj22Aw=="
 
 
 @pytest.fixture
@@ -247,10 +247,14 @@ VERDICTS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (lambda gates: gates.update(blockers=["license_unclear: x"]), "it names a blocker: license_unclear: x"),
     (lambda gates: gates["constraints"][1].update(status="fail"), "the constraint wer did not pass"),
     (lambda gates: gates["constraints"][1].update(status="unknown"), "the constraint wer did not pass"),
+    (lambda gates: gates["constraints"].pop(), "its certificateHash is not of its constraints and metrics"),
+    (lambda gates: gates["metrics"].update(wer=0.0), "its certificateHash is not of its constraints and metrics"),
 ]
 
 
-@pytest.mark.parametrize(("change", "detail"), VERDICTS, ids=[detail for _, detail in VERDICTS])
+@pytest.mark.parametrize(
+    ("change", "detail"), VERDICTS, ids=[f"{place} {detail}" for place, (_, detail) in enumerate(VERDICTS)]
+)
 def test_even_a_trusted_key_promotes_no_nogo(
     signed: Path, change: Callable[[dict[str, Any]], None], detail: str
 ) -> None:

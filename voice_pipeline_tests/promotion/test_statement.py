@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_pipeline.failures import Blocker, VoiceFailure
+from voice_pipeline.promotion.certificate import certificate_hash
+from voice_pipeline.promotion.constraints import Constraint
 from voice_pipeline.promotion.statement import MAX_BYTES, StatementError, make, parse_statement
 from voice_pipeline.store import canonical_json
 from voice_pipeline.voice import Voice
@@ -18,8 +20,10 @@ from voice_pipeline_tests.promotion.signed_bundle import (
     BASE,
     BASE_SHA256,
     CERTIFICATE,
+    CONSTRAINTS,
     CONTENT,
     VOICE,
+    certificate,
     decision,
     write_bundle,
 )
@@ -46,15 +50,10 @@ def test_the_statement_of_known_inputs_is_known_byte_for_byte(bundle: Path) -> N
 
 def test_place_time_and_speed_are_not_stated(bundle: Path, tmp_path: Path) -> None:
     elsewhere = write_bundle(tmp_path / "another/place", created_at="2031-12-31T23:59:59Z")
-    slower = decision(
-        elsewhere,
-        evaluation=SimpleNamespace(
-            evaluation=SimpleNamespace(metrics={"real_time_factor": 0.9, "words": 120.0, "wer": 0.08}, digest="3" * 64)
-        ),
-    )
-    data = make(slower, dict(reversed(CERTIFICATE.items())), elsewhere)
+    slower = [*CONSTRAINTS[:2], replace(CONSTRAINTS[2], value=0.9), replace(CONSTRAINTS[3], value=401)]
+    data = make(decision(elsewhere, constraints=slower), certificate(*slower), elsewhere)
     assert data == make(decision(bundle), CERTIFICATE, bundle)
-    for word in (b"2031", b"2026", str(tmp_path).encode(), b'real_time_factor":0'):
+    for word in (b"2031", b"2026", str(tmp_path).encode(), b"0.3", b"0.9"):
         assert word not in data
 
 
@@ -121,8 +120,12 @@ def test_a_no_go_is_not_attested(bundle: Path) -> None:
         ({"certificateHash": "not a digest"}, "certificateHash"),
         ({"certificateHash": None}, "certificateHash"),
         ({"constraints": None}, "no statement can be made"),
-        ({"constraints": [{"id": "wer", "severity": "HARD", "status": "unknown"}]}, "wer did not pass"),
-        ({"constraints": [{"id": "wer", "severity": "HARD", "status": "pass", "value": float("nan")}]}, "statement"),
+        ({"constraints": [{**CERTIFICATE["constraints"][1], "status": "unknown"}]}, "wer did not pass"),
+        ({"constraints": [{**CERTIFICATE["constraints"][1], "value": float("nan")}]}, "statement"),
+        ({"constraints": CERTIFICATE["constraints"][:2]}, "certificateHash is not of its constraints"),
+        ({"metrics": {"wer": 0.01}}, "certificateHash is not of its constraints"),
+        ({"packVersion": "2"}, "certificateHash is not of its constraints"),
+        ({"proxy": True}, "certificateHash is not of its constraints"),
     ],
 )
 def test_a_certificate_that_is_not_green_attests_nothing(bundle: Path, change: dict[str, Any], told: str) -> None:
@@ -131,15 +134,37 @@ def test_a_certificate_that_is_not_green_attests_nothing(bundle: Path, change: d
     assert caught.value.reason == "verification_failed"
 
 
-def test_a_certificate_without_constraints_attests_nothing(bundle: Path) -> None:
-    with pytest.raises(VoiceFailure, match="constraints"):
-        make(decision(bundle), {key: CERTIFICATE[key] for key in CERTIFICATE if key != "constraints"}, bundle)
+@pytest.mark.parametrize(
+    "key", ["status", "integrityOk", "certificateHash", "constraints", "metrics", "packId", "packVersion", "proxy"]
+)
+def test_half_a_certificate_attests_nothing(bundle: Path, key: str) -> None:
+    with pytest.raises(VoiceFailure) as caught:
+        make(decision(bundle), {name: part for name, part in CERTIFICATE.items() if name != key}, bundle)
+    assert caught.value.reason == "verification_failed"
+
+
+def test_the_certificate_of_another_decision_attests_nothing(bundle: Path) -> None:
+    better = [CONSTRAINTS[0], replace(CONSTRAINTS[1], value=0.01)]
+    for other in (better, CONSTRAINTS[:1]):
+        with pytest.raises(VoiceFailure, match="another decision"):
+            make(decision(bundle), certificate(*other), bundle)
+
+
+def test_a_verification_may_have_asked_for_more(bundle: Path) -> None:
+    asked = Constraint("adapter.pass", "HARD", "pass", None, "PASS", "")
+    data = make(decision(bundle), certificate(*CONSTRAINTS, asked), bundle)
+    assert parse_statement(data).predicate.gates.constraints[-1].id == "adapter.pass"
 
 
 def test_a_soft_constraint_may_fail(bundle: Path) -> None:
-    soft = {"id": "words", "severity": "SOFT", "status": "fail", "value": 1, "limit": 2}
-    data = make(decision(bundle), {**CERTIFICATE, "constraints": [*CERTIFICATE["constraints"], soft]}, bundle)
+    soft = Constraint("words", "SOFT", "fail", 1, 2, "")
+    data = make(decision(bundle), certificate(*CONSTRAINTS, soft), bundle)
     assert parse_statement(data).predicate.gates.constraints[-1].status == "fail"
+
+
+def test_an_auditor_computes_the_certificates_hash_from_the_statement() -> None:
+    gates = golden()["predicate"]["gates"]
+    assert certificate_hash(gates) == gates["certificateHash"] == CERTIFICATE["certificateHash"]
 
 
 def test_another_bundle_than_was_judged_is_refused(bundle: Path, tmp_path: Path) -> None:
