@@ -136,7 +136,8 @@ class Policy(BaseModel):
         """The licence id that somebody who wrote ``name`` may have meant."""
         keys = {_plain(key): key for key in self._symbol_keys}
         keys.update({_plain(key): value for key, value in self.names.items()})
-        if _RESTRICTED.search(name):
+        restricted = _RESTRICTED.search(name)
+        if restricted is not None:
             facts = self.licenses
             keys = {plain: key for plain, key in keys.items() if key in facts and facts[key].verdict != "allowed"}
         plain = _plain(name)
@@ -145,7 +146,9 @@ class Policy(BaseModel):
         if re.search(r"[/,;&|]", name):  # "MIT/Apache-2.0" names two; which of AND and OR is meant is not ours to guess
             return None
         close = difflib.get_close_matches(plain, keys, n=1, cutoff=_LOOKS_ALIKE)
-        return keys[close[0]] if close else None
+        if close:
+            return keys[close[0]]
+        return keys.get(_plain(restricted[0])) if restricted is not None else None
 
     def _parse(self, expression: str) -> Any:
         """The expression's tree. Raises _UnreadableError, in words for a person."""
