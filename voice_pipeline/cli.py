@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from voice_pipeline.commands import preparing, releasing
+from voice_pipeline.commands import checking, preparing, releasing
 from voice_pipeline.commands.options import (
     JsonOption,
     StoreOption,
@@ -54,7 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return say("Interrupted. Run the command again to go on from the last checkpoint.", 130)
 
 
-@app.command()
 def demo(store: StoreOption = None) -> int:
     """Record the synthetic sample speaker, train a small voice on it, judge it, and let it speak."""
     from voice_pipeline.definitions import defs
@@ -63,7 +62,6 @@ def demo(store: StoreOption = None) -> int:
     return run_demo(project_root(), open_store(store), defs.resolve_job_def("tts_prod_train_nemo"))
 
 
-@app.command()
 def train(voice: VoiceArgument, store: StoreOption = None) -> int:
     """Run the whole job for one voice: recordings in, a promoted voice or a reasoned NO-GO out."""
     from rich.console import Console
@@ -85,7 +83,6 @@ def train(voice: VoiceArgument, store: StoreOption = None) -> int:
     return outcome.exit_code
 
 
-@app.command()
 def status(
     voice: Annotated[str | None, typer.Argument(help="A voice's id; all voices without it.")] = None,
     store: StoreOption = None,
@@ -106,7 +103,6 @@ def status(
     return 0
 
 
-@app.command()
 def report(voice: VoiceArgument, store: StoreOption = None, as_json: JsonOption = False) -> int:
     """Print the report of a voice's last run."""
     from voice_pipeline.overview import last_report
@@ -115,7 +111,6 @@ def report(voice: VoiceArgument, store: StoreOption = None, as_json: JsonOption 
     return 0
 
 
-@app.command()
 def speak(
     voice: Annotated[str, typer.Argument(help="A voice's id, or the folder of a bundle.")],
     text: Annotated[str, typer.Argument(help="What to say; - reads standard input.")],
@@ -132,7 +127,6 @@ def speak(
     return 0
 
 
-@app.command()
 def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
     """Show what this machine can run, which lanes are blocked, and why."""
     from dataclasses import asdict
@@ -150,7 +144,26 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
     return 0
 
 
-@app.command()
+def serve(
+    store: StoreOption = None,
+    port: Annotated[int, typer.Option(help="The port on this machine.", min=0, max=65535)] = 8470,
+    host: Annotated[str, typer.Option(help="The address to listen on; this machine only, by default.")] = "127.0.0.1",
+    expose: Annotated[bool, typer.Option("--expose", help="Allow an address that other machines reach.")] = False,
+    name: Annotated[list[str] | None, typer.Option("--name", help="A host name by which others call it.")] = None,
+    key: checking.KeyOption = None,
+    voice: Annotated[
+        str | None, typer.Option("--voice", envvar="VOICE_DEFAULT", help="Speaks where a request names no voice.")
+    ] = None,
+) -> int:
+    """Serve the promoted voices over HTTP. With a key, only what it signed speaks."""
+    from voice_pipeline.serving.server import serve as run
+
+    return run(
+        project_root(), open_store(store), host, port,
+        verification_key=key, default_voice=voice, expose=expose, hosts=name or (),
+    )  # fmt: skip
+
+
 def ui(
     store: StoreOption = None,
     port: Annotated[int, typer.Option(help="The port on this machine.", min=1, max=65535)] = 3000,
@@ -162,10 +175,15 @@ def ui(
     return serve_ui(project_root(), open_store(store), host, port)
 
 
-app.command("import")(preparing.import_)
-app.command()(preparing.dataset)
-app.command("verify-bundle")(releasing.verify_bundle)
-app.command("verify-weights")(releasing.verify_weights)
+# The order of the help: that of the work.
+for _name, _command in (
+    ("demo", demo), ("import", preparing.import_), ("dataset", preparing.dataset), ("train", train), ("status", status),
+    ("report", report), ("speak", speak), ("verify", releasing.verify), ("promote", releasing.promote),
+    ("history", releasing.history), ("rollback", releasing.rollback), ("revoke", releasing.revoke),
+    ("lineage", releasing.lineage), ("keygen", checking.keygen), ("verify-bundle", checking.verify_bundle),
+    ("verify-weights", checking.verify_weights), ("serve", serve), ("ui", ui), ("doctor", doctor),
+):  # fmt: skip
+    app.command(_name)(_command)
 
 
 if __name__ == "__main__":

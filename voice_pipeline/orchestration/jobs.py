@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from voice_pipeline.orchestration.operations import OPERATIONS
 from voice_pipeline.voice import Voice
 
 PREPARATION = (
@@ -20,6 +21,7 @@ PRODUCTION = (
     "voice_bundle",
     "voice_evaluation",
     "license_gate",
+    "verification",
     "promoted_voice",
 )
 
@@ -39,7 +41,12 @@ dataset = dg.define_asset_job(
     tags={"job_type": "dataset"},
 )
 
-JOBS = (tts_prod_train_nemo, dataset)
+JOBS = (tts_prod_train_nemo, dataset, *OPERATIONS)
+
+
+def is_about_training(run: dg.DagsterRun) -> bool:
+    """Whether a run makes assets: a rollback or a revocation has neither a training's status nor its report."""
+    return run.job_name not in {job.name for job in OPERATIONS}
 
 
 def job_type_of(run: dg.DagsterRun, voice: Voice) -> str:

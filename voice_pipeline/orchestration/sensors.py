@@ -3,7 +3,7 @@
 import dagster as dg
 
 from voice_pipeline.failures import ConfigError
-from voice_pipeline.orchestration.jobs import job_type_of, trains
+from voice_pipeline.orchestration.jobs import is_about_training, job_type_of, trains
 from voice_pipeline.orchestration.partitions import VOICES, new_voices, retired_voices
 from voice_pipeline.orchestration.refusal import run_failure
 from voice_pipeline.orchestration.workspace import Workspace
@@ -116,9 +116,9 @@ def _close(context: dg.RunStatusSensorContext) -> None:
 
 
 def _voice_of(run: dg.DagsterRun) -> Voice | None:
-    """The voice whose run it is; None for runs of other jobs, or of a voice whose config is gone or broken."""
+    """The voice whose run it is; None for other jobs, such as a rollback, and for a voice whose config is no more."""
     partition = run.tags.get("dagster/partition")
-    if partition is None:
+    if partition is None or not is_about_training(run):
         return None
     try:
         return Workspace().voice(partition)

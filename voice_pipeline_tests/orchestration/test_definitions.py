@@ -33,7 +33,8 @@ GRAPH = {
     "voice_bundle": ("speech", {"nemo_checkpoint"}, {"bundle_valid"}),
     "voice_evaluation": ("speech", {"voice_bundle"}, {"quality"}),
     "license_gate": ("gates", {"voice_bundle", "voice_evaluation"}, {"licences_allow"}),
-    "promoted_voice": ("gates", {"voice_evaluation", "license_gate"}, {"promotion"}),
+    "verification": ("gates", {"voice_evaluation", "license_gate"}, {"constraints_hold", "integrity"}),
+    "promoted_voice": ("gates", {"voice_evaluation", "license_gate", "verification"}, {"promotion"}),
 }
 
 
@@ -61,7 +62,7 @@ def test_every_asset_is_described_owned_versioned_and_partitioned_by_voice() -> 
         assert node.partitions_def.name == "voices"  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("job", ["tts_prod_train_nemo", "dataset"])
+@pytest.mark.parametrize("job", ["tts_prod_train_nemo", "dataset", "rollback_voice", "revoke_voice"])
 def test_jobs_are_named_by_their_job_types(job: str) -> None:
     resolved = defs.resolve_job_def(job)
     assert resolved.description

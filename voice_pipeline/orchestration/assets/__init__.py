@@ -1,7 +1,8 @@
 """The assets, in the order of the data's path."""
 
 from voice_pipeline.orchestration.assets.dataset import dataset_manifest
-from voice_pipeline.orchestration.assets.gates import license_gate, promoted_voice
+from voice_pipeline.orchestration.assets.gates import license_gate
+from voice_pipeline.orchestration.assets.promotion import promoted_voice, verification
 from voice_pipeline.orchestration.assets.recordings import (
     audio_preflight,
     clean_utterances,
@@ -22,5 +23,6 @@ ASSETS = (
     voice_bundle,
     voice_evaluation,
     license_gate,
+    verification,
     promoted_voice,
 )

@@ -1,19 +1,16 @@
-"""The gates at the end of the path: licences, and the promotion that decides over everything."""
+"""The licence gate."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from voice_pipeline.atomic import read_json
-from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing import gate
 from voice_pipeline.orchestration.assets.speech import voice_bundle, voice_evaluation
 from voice_pipeline.orchestration.partitions import VOICES
 from voice_pipeline.orchestration.refusal import refuse
-from voice_pipeline.orchestration.shown import figures, table
+from voice_pipeline.orchestration.shown import table
 from voice_pipeline.orchestration.workspace import OWNERS, Workspace
-from voice_pipeline.promotion import promote
 
 GROUP = "gates"
 
@@ -59,45 +56,4 @@ def license_gate(context: dg.AssetExecutionContext, workspace: Workspace) -> Ite
                 description="; ".join(record.blockers) or "Every licence allows a voice that is sold.",
             )
         ],
-    )
-
-
-@dg.asset(
-    partitions_def=VOICES,
-    deps=[voice_evaluation, license_gate],
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"json", "onnx"},
-    code_version=promote.VERSION,
-    check_specs=[
-        dg.AssetCheckSpec(
-            "promotion",
-            asset="promoted_voice",
-            description="GO: every gate holds for the very bytes that were copied, decided anew each time.",
-        )
-    ],
-)
-def promoted_voice(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator[Any]:
-    """The voice one may ship, with its decision beside it; refuses with every blocker, and keeps the former voice."""
-    name = context.partition_key
-    try:
-        voice, store = workspace.voice(name), workspace.open_store()
-        record = promote.run(workspace.project_root(), voice, store)
-        decision = read_json(store.resolve(record.decision))
-    except VoiceFailure as failure:
-        context.log.error(f"NO-GO: {failure}")
-        yield from refuse(failure, name, "promotion")
-        return
-    except Exception as error:
-        yield from refuse(error, name, "promotion")
-        return
-    yield dg.MaterializeResult(
-        metadata={
-            **figures(record.model_dump(mode="json", exclude={"metrics"})),
-            **figures(dict(record.metrics)),
-            "evidence": dg.MetadataValue.json(decision["evidence"]),
-            "gate_overrides": dg.MetadataValue.json(decision["gate_overrides"]),
-        },
-        data_version=dg.DataVersion(record.content_digest),
-        check_results=[dg.AssetCheckResult(check_name="promotion", passed=True, description="GO")],
     )
