@@ -43,8 +43,8 @@ from voice_pipeline.promotion.signing_keys import (
     signer_from_environment,
     verification_key,
 )
-from voice_pipeline.promotion.statement import MAX_BYTES as MAX_STATEMENT_BYTES
-from voice_pipeline.promotion.statement import (
+from voice_pipeline.promotion.statement_format import MAX_BYTES as MAX_STATEMENT_BYTES
+from voice_pipeline.promotion.statement_format import (
     Statement,
     StatementError,
     listed_digests,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from voice_pipeline.promotion.statement import Predicate
+from voice_pipeline.promotion.statement_format import Predicate
 from voice_pipeline_tests.conftest import PROJECT
 from voice_pipeline_tests.promotion.signed_bundle import SECRETS, known_signer, signed_bundle
 from voice_pipeline_tests.promotion.test_signing import KNOWN_SIGNATURE

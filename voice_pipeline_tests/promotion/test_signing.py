@@ -27,7 +27,8 @@ from voice_pipeline.promotion.signing import (
     signed_by,
     verify,
 )
-from voice_pipeline.promotion.statement import make, parse_statement
+from voice_pipeline.promotion.statement import make
+from voice_pipeline.promotion.statement_format import parse_statement
 from voice_pipeline.store import canonical_json
 from voice_pipeline_tests.bundle.small_bundle import entry
 from voice_pipeline_tests.promotion.signed_bundle import (

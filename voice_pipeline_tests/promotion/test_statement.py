@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from voice_pipeline.failures import Blocker, VoiceFailure
 from voice_pipeline.promotion.certificate import certificate_hash
 from voice_pipeline.promotion.constraints import Constraint
-from voice_pipeline.promotion.statement import MAX_BYTES, StatementError, make, parse_statement
+from voice_pipeline.promotion.statement import make
+from voice_pipeline.promotion.statement_format import MAX_BYTES, StatementError, parse_statement
 from voice_pipeline.store import canonical_json
 from voice_pipeline.voice import Voice
 from voice_pipeline_tests.promotion.signed_bundle import (
