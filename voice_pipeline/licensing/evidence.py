@@ -13,14 +13,13 @@ in configs/licensing/texts/ for the manifests of configs/licensing/weights/, els
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from voice_pipeline.atomic import exclusive, read_json, write_bytes
 from voice_pipeline.failures import Blocker, VoiceFailure
@@ -277,6 +276,7 @@ def record_facts(store: Store, facts: Iterable[WeightsFacts], today: date) -> No
     with exclusive(path.with_suffix(".lock"), voice=path.name, wait=60, doing="recording licence facts of"):
         entries = _ledger(store)
         lines = path.read_bytes() if path.exists() else b""
+        lines += b"\n" if lines and not lines.endswith(b"\n") else b""
         new = [_Entry(**asdict(one), first_seen=today.isoformat()) for one in _missing(entries, facts)]
         write_bytes(path, lines + b"".join(canonical_json(asdict(one)) + b"\n" for one in new))
 
@@ -314,11 +314,12 @@ def _ledger(store: Store) -> tuple[_Entry, ...]:
     entries = []
     for number, line in enumerate(data.splitlines(), start=1):
         try:
-            entries.append(_LEDGER_LINE.validate_python(json.loads(line), strict=True))
-            datetime.fromisoformat(entries[-1].first_seen)
-        except (ValueError, ValidationError, RecursionError):
+            entry = _LEDGER_LINE.validate_json(line, strict=True)
+            date.fromisoformat(entry.first_seen)
+        except ValueError:  # a ValidationError is one
             detail = f"line {number} is no record of licence facts: put the file back from a backup"
             raise VoiceFailure("license_unclear", detail, file=path) from None
+        entries.append(entry)
     return tuple(entries)
 
 
