@@ -32,6 +32,7 @@ from voice_pipeline.bundle.synthesizer import Synthesizer, write_wav
 from voice_pipeline.evaluation import run as evaluation
 from voice_pipeline.licensing import gate
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, load_allowlist
+from voice_pipeline.licensing.documents import bundle_documents
 from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.licensing.parts import RECOGNISER, parts_of, weights_manifests
 from voice_pipeline.promotion import promote
@@ -154,7 +155,7 @@ def make_ready_voice(project: Path) -> ReadyVoice:
     date_status(ready, TRAINED)
     build_bundle(ready)
     ready.evaluate()
-    gate.run(project, voice, store, ready.bundle)
+    gate.run(project, voice, store, ready.bundle, today=TODAY)
     return ready
 
 
@@ -213,6 +214,8 @@ def build_bundle(ready: ReadyVoice) -> None:
     frontend.save(folder / "text")
     for name, path in weights.items():
         write_bytes(folder / "weights" / f"{name}.weights-manifest.json", path.read_bytes())
+    for name, data in bundle_documents(ready.project, voice, store).items():
+        write_bytes(folder / name, data)
     write_wav(folder / "sample.wav", Synthesizer.load(folder).speak("Good morning."))
     provenance = provenance_of(ready.project, voice, recipe, dataset_sha256).model_copy(
         update={

@@ -30,6 +30,7 @@ from voice_pipeline.bundle.export_spec import (
     SourceModel,
 )
 from voice_pipeline.bundle.format import (
+    DOCUMENTS,
     MANIFEST_NAME,
     BundleManifest,
     FileEntry,
@@ -48,7 +49,7 @@ from voice_pipeline.voice import Voice
 if TYPE_CHECKING:
     from voice_pipeline.text.frontend import TextFrontend
 
-VERSION = "1"
+VERSION = "2"
 STAGE = "voice_bundle"
 SAMPLE_TEXT = "This voice was made from the recordings of one speaker. It reads words, and numbers such as 42."
 WEIGHTS_FOLDER = "weights"
@@ -128,17 +129,22 @@ def run(
     provenance: Provenance,
     weights_manifests: Mapping[str, Path] | None = None,
     *,
+    documents: Mapping[str, bytes] | None = None,
     created_at: str | None = None,
     threads: int = 1,
 ) -> BundleRecord:
     """Build the bundle of ``voice``, or return the record of the same bundle when it is there and whole.
 
     ``weights_manifests`` maps a short name (``fastpitch_base``) to the weights manifest of everything that has a
-    part in the voice. Raises VoiceFailure: ``checkpoint_missing``, ``bundle_invalid``, what the export found, and
-    what the disk refused; ConfigError for a wrong name or time.
+    part in the voice. ``documents`` are the files about its rights, as ``licensing.documents`` makes them. Raises
+    VoiceFailure: ``checkpoint_missing``, ``bundle_invalid``, what the export found, and what the disk refused;
+    ConfigError for a wrong name or time.
     """
     name = voice.voice_profile_id
     weights = _read_weights_manifests(weights_manifests or {})
+    documents = documents or {}
+    if strangers := sorted(set(documents) - set(DOCUMENTS)):
+        raise ConfigError(f"{strangers[0]!r} is no document of a bundle: {', '.join(DOCUMENTS)}")
     full = provenance.model_copy(
         update={
             "weights_refs": tuple(f"{WEIGHTS_FOLDER}/{key}{WEIGHTS_SUFFIX}" for key in sorted(weights)),
@@ -156,6 +162,7 @@ def run(
         hifigan=models.hifigan_sha256,
         provenance=full.model_dump(mode="json"),
         weights={key: hashlib.sha256(data).hexdigest() for key, data in weights.items()},
+        documents={key: hashlib.sha256(data).hexdigest() for key, data in documents.items()},
     )
     if (finished := _finished(store, name, stage_identity)) is not None:
         return finished
@@ -176,6 +183,8 @@ def run(
         frontend.save(folder / settings.frontend)
         for key, data in weights.items():
             write_bytes(folder / WEIGHTS_FOLDER / f"{key}{WEIGHTS_SUFFIX}", data)
+        for document, data in documents.items():
+            write_bytes(folder / document, data)
         sample = _speak_sample(folder, sample_texts(voice.language)[-1])
         manifest = BundleManifest(
             bundle_version="voice_bundle/1",

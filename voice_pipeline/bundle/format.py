@@ -47,6 +47,7 @@ MODEL_CARD_NAME = "MODEL_CARD.md"
 LINEAGE_NAME = "lineage.json"
 SBOM_NAME = "sbom.cdx.json"
 CONSENT_NAME = "consent.json"
+DOCUMENTS = (NOTICE_NAME, MODEL_CARD_NAME, LINEAGE_NAME, SBOM_NAME, CONSENT_NAME)
 
 Sha256 = str
 _SHA256 = r"^[0-9a-f]{64}$"

@@ -2,14 +2,20 @@
 
     record = run(project, voice, store, bundle_folder)
     record.go, record.blockers
+    judge_release(project, bundle_folder, date.today())       # a bundle that was released, by today's knowledge
 
-Code licence and weights licence are separate facts, and both must pass. The gate reads files only; it is cheap
+What is judged: every set of weights by its files, its record and the age of its evidence; everything that those were
+made from; the recordings; the text frontend; the packages that speak; what share-alike licences ask; facts that were
+told otherwise before; and the documents about all this that the bundle carries. The gate reads files only; it is cheap
 enough to be asked again at promotion, on the very bytes that are promoted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -17,48 +23,38 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from voice_pipeline.atomic import read_json, write_json
-from voice_pipeline.bundle.format import EVALUATION_NAME, ManifestError, content_digest, read_manifest
+from voice_pipeline.bundle.format import EVALUATION_NAME, ManifestError, content_digest
 from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
-from voice_pipeline.failures import Blocker, ConfigError
+from voice_pipeline.failures import Blocker, ConfigError, VoiceFailure
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, Allowlist, load_allowlist
+from voice_pipeline.licensing.documents import document_blockers, documents_of
+from voice_pipeline.licensing.evidence import (
+    WeightsFacts,
+    change_blockers,
+    evidence_blockers,
+    facts_changes,
+    record_facts,
+    share_alike_blockers,
+)
+from voice_pipeline.licensing.lineage import Lineage, Node, lineage_of
+from voice_pipeline.licensing.packages import PACKAGES_PATH, Package, package_blockers, speaking_packages
+from voice_pipeline.licensing.part_verdicts import BY_VERDICT, WeightsVerdict, part_verdict
 from voice_pipeline.licensing.parts import Judge, Part, parts_of
 from voice_pipeline.licensing.policy import POLICY_PATH, Policy, load_policy
-from voice_pipeline.licensing.weights_manifest import (
-    EXIT_COMMERCIAL_USE_REQUIRED,
-    InvalidManifestError,
-    WeightsManifest,
-    check_file,
-    read_weights_manifest,
-)
-from voice_pipeline.store import Store, identity, inside, sha256_file
+from voice_pipeline.licensing.release_gate import handed_on
+from voice_pipeline.licensing.release_gate import judge_release as judge_release
+from voice_pipeline.store import Store, identity, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.voice import Voice
 
 STAGE = "license_gate"
-VERSION = "1"
-_BY_VERDICT = {"forbidden": "license_noncommercial", "unclear": "license_unclear"}
+VERSION = "2"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WeightsVerdict(_Strict):
-    """What the gate found about one set of weights."""
-
-    role: str
-    model_id: str
-    weights_license: str | None
-    code_license: str | None
-    attribution_required: bool | None
-    checksum: str | None
-    source_url: str | None
-    evidence_links: tuple[str, ...]
-    blockers: tuple[str, ...]  # "reason: detail"
-
-
-class LicenseRecord(_Strict):
+class LicenseRecord(BaseModel):
     """The licence gate's decision on one bundle. Holds no clock time: the same evidence gives the same record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     stage: Literal["license_gate"]
     identity: str
@@ -68,55 +64,104 @@ class LicenseRecord(_Strict):
     go: bool
     blockers: tuple[str, ...]  # "reason: detail", all of them
     weights: tuple[WeightsVerdict, ...]
+    lineage: Lineage
+    changes: tuple[str, ...] = ()  # facts that were told otherwise before of the same bytes, explained or not
+    document_blockers: tuple[str, ...] = ()  # of blockers: what is wrong with the documents that the bundle carries
+    package_blockers: tuple[str, ...] = ()  # of blockers: what is wrong with the packages that speak
 
     def found(self) -> tuple[Blocker, ...]:
         """The blockers, taken apart again."""
         return tuple(Blocker(*blocker.split(": ", 1)) for blocker in self.blockers)
 
 
-def run(project: Path, voice: Voice, store: Store, bundle_folder: Path) -> LicenseRecord:
-    """Judge every set of weights with a part in ``voice``, and write the record and the decision.
+@dataclass(frozen=True)
+class _Known:
+    """What the project knows about licences, read once for one decision."""
 
-    Raises ConfigError for a wrong policy or allowlist, VoiceFailure when the disk refuses.
+    project: Path
+    policy: Policy
+    allowlist: Allowlist
+    packages: tuple[Package, ...]
+    today: date
+
+
+def run(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, today: date | None = None) -> LicenseRecord:
+    """Judge everything with a part in ``voice``; write the record, the decision, and what was told in the ledger.
+
+    Raises ConfigError for a wrong policy, allowlist or packages.yaml, VoiceFailure when the disk refuses.
     """
-    record = judge(project, voice, store, bundle_folder)
+    today = date.today() if today is None else today
+    record = judge(project, voice, store, bundle_folder, today=today)
     write_json(store.license_decision(voice.voice_profile_id), record.model_dump(mode="json"))
     write_json(store.record(voice.voice_profile_id, STAGE), record.model_dump(mode="json"))
+    try:
+        record_facts(store, _facts(parts_of(project, voice, store, judges=judges_of(bundle_folder))), today)
+    except VoiceFailure as failure:
+        if failure.reason != "license_unclear":  # a ledger that cannot be read is a blocker of the record
+            raise
     return record
 
 
-def judge(project: Path, voice: Voice, store: Store, bundle_folder: Path) -> LicenseRecord:
-    """The decision of ``run``, without writing it. Raises ConfigError for a wrong policy or allowlist."""
-    policy, allowlist = load_policy(project), load_allowlist(project)
+def judge(
+    project: Path, voice: Voice, store: Store, bundle_folder: Path, *, today: date | None = None
+) -> LicenseRecord:
+    """The decision of ``run``, without writing anything. ``today`` is by default the clock's.
+
+    Raises ConfigError for a wrong policy, allowlist or packages.yaml.
+    """
+    policy = load_policy(project)
+    today = date.today() if today is None else today
+    known = _Known(project, policy, load_allowlist(project), speaking_packages(project, policy), today)
+    planned = parts_of(project, voice, store)  # what the build knew: the documents are made from it
     parts = parts_of(project, voice, store, judges=judges_of(bundle_folder))
-    verdicts = tuple(_verdict(part, policy, allowlist, bundle_folder) for part in parts)
-    blockers = [
-        *(blocker for verdict in verdicts for blocker in verdict.blockers),
-        *(str(blocker) for blocker in _recordings_blockers(voice, policy)),
-        *(str(blocker) for blocker in _text_blockers(voice, bundle_folder)),
+    verdicts = tuple(part_verdict(one, project, policy, known.allowlist, bundle_folder, today) for one in parts)
+    lineage = _lineage(known, voice, store, parts)
+    changes, change_faults = _changes(store, parts, known)
+    packages = package_blockers(known.packages, voice.voice_profile_id)
+    written = documents_of(project, voice, _lineage(known, voice, store, planned), known.allowlist, policy)
+    documents = document_blockers(written, bundle_folder)
+    found = [
+        *(Blocker(*blocker.split(": ", 1)) for verdict in verdicts for blocker in verdict.blockers),
+        *_recordings_blockers(voice, policy),
+        *_text_blockers(voice, bundle_folder),
+        *_ancestor_blockers(lineage, parts, known),
+        *share_alike_blockers(voice.license, handed_on(lineage), policy),
+        *change_faults,
+        *packages,
+        *documents,
     ]
     try:
         digest = content_digest(bundle_folder)
     except (OSError, ManifestError) as error:
         digest = None
-        blockers.append(str(Blocker("bundle_invalid", f"the bundle's manifest cannot be read: {error}")))
+        found.append(Blocker("bundle_invalid", f"the bundle's manifest cannot be read: {error}"))
+    blockers = tuple(dict.fromkeys(str(blocker) for blocker in found))
     return LicenseRecord(
         stage="license_gate",
         identity=identity(
             stage=STAGE,
             version=VERSION,
-            voice=voice.model_dump(mode="json", include={"voice_profile_id", "consent", "source", "base", "language"}),
+            voice=voice.model_dump(
+                mode="json", include={"voice_profile_id", "consent", "source", "base", "language", "license"}
+            ),
             content_digest=digest,
             policy=sha256_file(project / POLICY_PATH),
             allowlist=sha256_file(project / ALLOWLIST_PATH),
+            packages=sha256_file(project / PACKAGES_PATH),
+            lineage=hashlib.sha256(lineage.to_json()).hexdigest(),
             weights=[verdict.model_dump(mode="json") for verdict in verdicts],
+            blockers=blockers,
         ),
         voice_profile_id=voice.voice_profile_id,
         content_digest=digest,
         recordings_license=voice.source.license,
         go=not blockers,
-        blockers=tuple(dict.fromkeys(blockers)),
+        blockers=blockers,
         weights=verdicts,
+        lineage=lineage,
+        changes=tuple(dict.fromkeys(changes)),
+        document_blockers=tuple(str(blocker) for blocker in documents),
+        package_blockers=tuple(str(blocker) for blocker in packages),
     )
 
 
@@ -140,99 +185,47 @@ def judges_of(bundle_folder: Path) -> tuple[Judge, ...]:
         return (Judge("unknown", None),)
 
 
-def _verdict(part: Part, policy: Policy, allowlist: Allowlist, bundle_folder: Path) -> WeightsVerdict:
-    manifest: WeightsManifest | None = None
-    blockers: list[Blocker] = []
-    named = f"{part.role} {part.model_id}"
-    if part.manifest is None:
-        blockers.append(Blocker("license_unclear", f"{named}: no weights manifest is known for it"))
-    else:
-        try:
-            manifest = read_weights_manifest(part.manifest)
-        except InvalidManifestError as error:
-            noncommercial = error.exit_code == EXIT_COMMERCIAL_USE_REQUIRED
-            reason = "license_noncommercial" if noncommercial else "license_unclear"
-            blockers.append(Blocker(reason, f"{named}: its weights manifest: {error}"))
-    if manifest is not None:
-        found = (
-            *_licence_blockers(manifest, policy),
-            *_allowlist_blockers(part, manifest, policy, allowlist),
-            *_checksum_blockers(part, manifest),
-            *_carried_blockers(part, bundle_folder),
-        )
-        blockers.extend(Blocker(blocker.reason, f"{named}: {blocker.detail}") for blocker in found)
-    return WeightsVerdict(
-        role=part.role,
-        model_id=part.model_id,
-        weights_license=manifest.weights_license if manifest else None,
-        code_license=manifest.code_license if manifest else None,
-        attribution_required=manifest.attribution_required if manifest else None,
-        checksum=manifest.checksum if manifest else None,
-        source_url=manifest.source_url if manifest else None,
-        evidence_links=tuple(manifest.evidence_links) if manifest else (),
-        blockers=tuple(str(blocker) for blocker in blockers),
-    )
+def _lineage(known: _Known, voice: Voice, store: Store, parts: Sequence[Part]) -> Lineage:
+    return lineage_of(known.project, voice, store, parts, known.allowlist, known.policy, known.packages)
 
 
-def _licence_blockers(manifest: WeightsManifest, policy: Policy) -> Iterator[Blocker]:
-    for kind, expression in (("weights", manifest.weights_license), ("code", manifest.code_license)):
-        decision = policy.decide(expression)
-        if decision.verdict != "allowed":
-            yield Blocker(_BY_VERDICT[decision.verdict], f"{kind} licence {decision.reason}")
+def _facts(parts: Iterable[Part]) -> list[WeightsFacts]:
+    """What the weights manifests tell, for the ledger; those that cannot be read tell nothing."""
+    read = (WeightsFacts.read(part.manifest) for part in parts if part.manifest is not None)
+    return [one for one in read if one is not None]
 
 
-def _allowlist_blockers(
-    part: Part, manifest: WeightsManifest, policy: Policy, allowlist: Allowlist
-) -> Iterator[Blocker]:
-    entry = allowlist.entry(manifest.model_id)
-    if manifest.model_id != part.model_id:
-        yield Blocker("license_unclear", f"its weights manifest speaks about {manifest.model_id}")
-    if entry is None:
-        yield Blocker("license_unclear", f"{manifest.model_id} is not in {ALLOWLIST_PATH}")
-        return
-    if not entry.commercial_use_allowed:
-        yield Blocker("license_noncommercial", "the allowlist records that commercial use is not allowed")
-    if part.shipped and not entry.redistribution_allowed:
-        yield Blocker("license_unclear", "the allowlist records that it may not be redistributed, and the bundle is")
-    for disagreement in entry.disagreements(manifest, policy):
-        yield Blocker("license_unclear", disagreement)
-    if f"sha256:{manifest.sha256}" not in entry.checksums:
-        yield Blocker("weights_checksum_mismatch", "the allowlist's facts are about other bytes than its manifest")
-
-
-def _checksum_blockers(part: Part, manifest: WeightsManifest) -> Iterator[Blocker]:
-    if part.file is None:
-        yield Blocker("weights_checksum_mismatch", "the weights are not on this machine, so nothing can be compared")
-    else:
-        try:
-            check_file(manifest, part.file)
-        except InvalidManifestError as error:
-            yield Blocker("weights_checksum_mismatch", error.detail)
-    if part.used_sha256 is not None and part.used_sha256 != manifest.sha256:
-        detail = f"what was used has sha256 {part.used_sha256}, its manifest says {manifest.sha256}"
-        yield Blocker("weights_checksum_mismatch", detail)
-
-
-def _carried_blockers(part: Part, bundle_folder: Path) -> Iterator[Blocker]:
-    """The bundle carries the manifest of everything with a part in it, byte for byte."""
-    assert part.manifest is not None
-    relative = f"weights/{part.name}.weights-manifest.json"
+def _changes(store: Store, parts: Iterable[Part], known: _Known) -> tuple[tuple[str, ...], tuple[Blocker, ...]]:
+    """(changes of facts in words, those that nobody explains and that allow more than before)."""
+    facts = _facts(parts)
     try:
-        carried = inside(bundle_folder, relative).read_bytes()
-        provenance = read_manifest(bundle_folder).provenance
-    except (OSError, ValueError):  # ManifestError is a ValueError
-        yield Blocker("bundle_invalid", f"the bundle does not carry {relative}")
-        return
-    if carried != part.manifest.read_bytes():
-        yield Blocker("bundle_invalid", f"the bundle's {relative} is not the project's")
-    if provenance is None or relative not in provenance.weights_refs:
-        yield Blocker("bundle_invalid", f"the bundle's provenance does not name {relative}")
+        changes = facts_changes(store, facts)
+    except VoiceFailure as failure:
+        return (), (Blocker(failure.reason, f"{store.license_facts().name}: {failure.detail}"),)
+    return tuple(str(one) for one in changes), change_blockers(changes, facts, known.allowlist, known.policy)
+
+
+def _ancestor_blockers(lineage: Lineage, parts: Iterable[Part], known: _Known) -> Iterator[Blocker]:
+    """What the voice's parts were made from; the parts themselves, recordings and packages are judged elsewhere."""
+    judged = {f"weights:{part.model_id}" for part in parts}
+    judged |= {node.id for node in lineage.nodes if node.kind in ("recordings", "package")}
+    yield from lineage.blockers(but=judged)
+    for node in lineage.nodes:
+        if node.id not in judged and node.judged:
+            yield from _ancestor_evidence(lineage, node, known)
+
+
+def _ancestor_evidence(lineage: Lineage, node: Node, known: _Known) -> Iterator[Blocker]:
+    entry = known.allowlist.entry(node.name) if node.kind == "weights" else None
+    if entry is not None:
+        for blocker in evidence_blockers(entry, known.project, known.policy, known.today):
+            yield Blocker(blocker.reason, f"{lineage.way(node.id)}: {blocker.detail}")
 
 
 def _recordings_blockers(voice: Voice, policy: Policy) -> Iterator[Blocker]:
     decision = policy.decide(voice.source.license)
     if decision.verdict != "allowed":
-        yield Blocker(_BY_VERDICT[decision.verdict], f"recordings: {decision.reason}")
+        yield Blocker(BY_VERDICT[decision.verdict], f"recordings: {decision.reason}")
 
 
 def _text_blockers(voice: Voice, bundle_folder: Path) -> Iterator[Blocker]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -73,8 +73,10 @@ class Edge(_Strict):
     binds: bool  # whether the parent's licence counts for the child's
 
 
-class Lineage(_Strict):
+class Lineage(BaseModel):
     """All nodes and edges, sorted. The voice is the one node of kind ``voice``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_name: Literal["voice_lineage/1"] = Field(alias="schema")
     voice_profile_id: _Id
@@ -119,19 +121,17 @@ class Lineage(_Strict):
         """
         return self._ways.get(node_id, ())
 
-    def blockers(self, *, indirect: bool = False) -> tuple[Blocker, ...]:
-        """One for each node that counts and is not allowed, with the way to it.
-
-        ``indirect`` leaves out what the voice names itself, its parts, which the gate judges by their files too.
-        """
+    def blockers(self, *, but: Container[str] = ()) -> tuple[Blocker, ...]:
+        """One for each node that counts and is not allowed, with the way to it; ``but`` leaves out nodes by id."""
         found = []
         for node in self.nodes:
-            way = self.path(node.id)
-            if node.kind == "voice" or not node.judged or node.verdict == "allowed" or (indirect and len(way) < 3):
-                continue
-            names = " ← ".join(self.node(one).name for one in way)
-            found.append(Blocker(BY_VERDICT[node.verdict], f"{names or node.name}: {node.reason}"))
+            if node.kind != "voice" and node.judged and node.verdict != "allowed" and node.id not in but:
+                found.append(Blocker(BY_VERDICT[node.verdict], f"{self.way(node.id)}: {node.reason}"))
         return tuple(found)
+
+    def way(self, node_id: str) -> str:
+        """``path`` for people: ``dottie_default ← joe ← lessac``."""
+        return " ← ".join(self.node(one).name for one in self.path(node_id)) or self.node(node_id).name
 
     def to_json(self) -> bytes:
         """The one spelling of it: sorted keys, two spaces, a final newline, UTF-8. Holds no clock time."""
@@ -186,7 +186,7 @@ def lineage_of(
     allowlist = load_allowlist(project) if allowlist is None else allowlist
     parts = parts_of(project, voice, store) if parts is None else parts
     packages = speaking_packages(project, policy) if packages is None else packages
-    return LineageBuilder(voice, allowlist, policy).build(parts, packages)
+    return LineageBuilder(voice.voice_profile_id, allowlist, policy).build(voice, parts, packages)
 
 
 def lineage_text(lineage: Lineage) -> str:

@@ -1,13 +1,14 @@
 """From the parts of a voice to its lineage: the allowlist's bases and data sets, followed to the last.
 
-    LineageBuilder(voice, allowlist, policy).build(parts, packages)
+    LineageBuilder(voice.voice_profile_id, allowlist, policy).build(voice, parts, packages)
+    LineageBuilder(carried.voice_profile_id, allowlist, policy).again(carried, code_policy(policy, config))
 
 What is not known, and what leads back to itself, is unclear; neither is ever left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from voice_pipeline.failures import Blocker
@@ -27,34 +28,71 @@ _Found = tuple[Verdict, str]
 
 
 class LineageBuilder:
-    """Collects nodes and edges; ``build`` gives them sorted, each once."""
+    """Collects nodes and edges of one lineage; they come out sorted, each once."""
 
-    def __init__(self, voice: Voice, allowlist: Allowlist, policy: Policy) -> None:
-        self._voice, self._allowlist, self._policy = voice, allowlist, policy
-        self._root = f"voice:{voice.voice_profile_id}"
+    def __init__(self, voice_profile_id: str, allowlist: Allowlist, policy: Policy) -> None:
+        self._voice_id, self._allowlist, self._policy = voice_profile_id, allowlist, policy
+        self._root = f"voice:{voice_profile_id}"
         self._nodes: dict[str, Node] = {}
         self._edges: dict[tuple[str, str, str], Edge] = {}
 
-    def build(self, parts: Sequence[Part], packages: Sequence[Package]) -> Lineage:
-        """The lineage of the voice that has ``parts`` and speaks by ``packages``."""
-        recordings = self._recordings()
+    def build(self, voice: Voice, parts: Sequence[Part], packages: Sequence[Package]) -> Lineage:
+        """The lineage of ``voice``, which has ``parts`` and speaks by ``packages``."""
+        recordings = self._recordings(voice)
         for part in parts:
             speaks = part.role == SPEAKER_ROLE
             node = self._add(self._part(replace(part, shipped=part.shipped or speaks)))
             self._link(recordings if speaks else self._root, node.id, "spoken by" if speaks else part.role, binds=True)
             self._ancestors(part.model_id, binds=node.shipped)
         self._code(packages)
+        return self._whole((self._policy.canonical(voice.license),) if voice.license else ())
+
+    def again(self, carried: Lineage, code: Policy) -> Lineage:
+        """A lineage that a bundle carries, judged by what is known today; ``code`` is the policy about packages.
+
+        What it says and what the allowlist says both count: neither makes the other's word better.
+        """
+        for node in carried.nodes:
+            if node.kind != "voice":
+                verdict, reason = _worst(self._today(node, code if node.kind == "package" else self._policy))
+                self._add(node.model_copy(update={"verdict": verdict, "reason": reason}))
+        for edge in carried.edges:
+            self._link(edge.child, edge.parent, edge.role, binds=edge.binds)
+        for node in carried.nodes:
+            if node.kind == "weights":
+                self._ancestors(node.name, binds=node.judged and node.shipped)
+        return self._whole(carried.root.licenses)
+
+    def _today(self, node: Node, policy: Policy) -> Iterator[_Found]:
+        decisions = [policy.decide(one) for one in node.licenses]
+        yield from ((one.verdict, one.reason) for one in decisions)
+        if not decisions:
+            yield "unclear", "no licence is named for it"
+        if node.kind == "weights":
+            entry = self._allowlist.entry(node.name)
+            if entry is None:
+                yield "unclear", f"{node.name} is not in {ALLOWLIST_PATH}"
+            else:
+                known = self._ancestor(node.name, judged=True)
+                yield known.verdict, known.reason
+                if node.checksum is not None and node.checksum not in entry.checksums:
+                    yield "unclear", f"{ALLOWLIST_PATH} does not know the bytes that it carries"
+        if node.kind == "dataset":
+            dataset = self._dataset(node.name, judged=True)
+            yield dataset.verdict, dataset.reason
+
+    def _whole(self, licenses: tuple[str, ...]) -> Lineage:
         self._refuse_cycles()
         nodes = {key: self._with_note(node) for key, node in self._nodes.items()}
-        nodes[self._root] = self._own(nodes.values())
+        nodes[self._root] = self._own(nodes.values(), licenses)
         return Lineage(
             schema="voice_lineage/1",
-            voice_profile_id=self._voice.voice_profile_id,
+            voice_profile_id=self._voice_id,
             nodes=tuple(sorted(nodes.values(), key=lambda node: node.id)),
             edges=tuple(sorted(self._edges.values(), key=lambda edge: (edge.child, edge.parent, edge.role))),
         )
 
-    def _own(self, others: Iterable[Node]) -> Node:
+    def _own(self, others: Iterable[Node], licenses: tuple[str, ...]) -> Node:
         """The voice itself: as bad as the worst that counts."""
         found: list[Verdict] = ["allowed", *(one.verdict for one in others if one.judged)]
         verdict = max(found, key=_BADNESS.__getitem__)
@@ -66,19 +104,19 @@ class LineageBuilder:
         return Node(
             id=self._root,
             kind="voice",
-            name=self._voice.voice_profile_id,
-            licenses=(self._policy.canonical(self._voice.license),) if self._voice.license else (),
+            name=self._voice_id,
+            licenses=licenses,
             verdict=verdict,
             reason=reasons[verdict],
             judged=True,
             shipped=True,
         )
 
-    def _recordings(self) -> str:
-        decision = self._policy.decide(self._voice.source.license)
-        synthetic = self._voice.consent.speaker_type == "synthetic"
+    def _recordings(self, voice: Voice) -> str:
+        decision = self._policy.decide(voice.source.license)
+        synthetic = voice.consent.speaker_type == "synthetic"
         node = Node(
-            id=f"recordings:{self._voice.voice_profile_id}",
+            id=f"recordings:{voice.voice_profile_id}",
             kind="recordings",
             name="recordings",
             licenses=(decision.expression,),
@@ -244,12 +282,13 @@ class LineageBuilder:
                 self._nodes[node_id] = node.model_copy(update={"verdict": verdict, "reason": reason})
 
     def _with_note(self, node: Node) -> Node:
-        """Says what is not known of how weights were made whose ancestors count, or that nothing is recorded of it."""
-        if node.kind != "weights" or not node.judged or not node.shipped:
+        """Says what is not known of how weights were made; of those whose ancestors count, also when nothing is."""
+        if node.kind != "weights":
             return node
         entry = self._allowlist.entry(node.name)
         followed = any(child == node.id for child, _, _ in self._edges)
-        note = entry.not_known if entry is not None and entry.not_known else None if followed else UNRECORDED
+        unrecorded = UNRECORDED if node.judged and node.shipped and not followed else None
+        note = entry.not_known if entry is not None and entry.not_known else unrecorded
         return node.model_copy(update={"note": note})
 
     def _add(self, node: Node) -> Node:

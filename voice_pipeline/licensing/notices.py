@@ -33,8 +33,10 @@ _HUB = re.compile(r"https://huggingface\.co/(?!datasets/)([A-Za-z0-9][\w.-]*/[A-
 _HUB_DATA = re.compile(r"https://huggingface\.co/datasets/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?")
 # Of https://huggingface.co/docs/hub/repositories-licenses, those that a voice may be under; others are "other".
 _HUB_LICENSES = frozenset(
-    ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "bsl-1.0", "mpl-2.0", "unlicense", "pddl")
-    + ("cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0")
+    {
+        *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "zlib", "bsl-1.0", "mpl-2.0", "unlicense"),
+        *("pddl", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0"),
+    }
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#!|~&:@$]|(?<=www)\.)", re.IGNORECASE)
 _EXPRESSION = re.compile(r"[A-Za-z0-9.+() -]{1,500}")

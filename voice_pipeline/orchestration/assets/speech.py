@@ -9,6 +9,7 @@ from voice_pipeline.bundle import build, provenance
 from voice_pipeline.evaluation import run as evaluation
 from voice_pipeline.evaluation.format import read_evaluation
 from voice_pipeline.evaluation.gates import judge, load_gates
+from voice_pipeline.licensing.documents import bundle_documents
 from voice_pipeline.licensing.parts import parts_of, weights_manifests
 from voice_pipeline.orchestration.assets.training import nemo_checkpoint
 from voice_pipeline.orchestration.partitions import VOICES
@@ -45,13 +46,15 @@ def voice_bundle(context: dg.AssetExecutionContext, workspace: Workspace) -> Ite
         voice, store = workspace.voice(name), workspace.open_store()
         project, recipe, frontend = workspace.project_root(), workspace.recipe(voice), workspace.frontend(voice)
         trained = checkpoint.load_record(store, name)
+        parts = parts_of(project, voice, store)
         record = build.run(
             voice,
             store,
             build.TrainedModels.from_result(store.resolve(trained.work_dir), voice=name),
             frontend,
             provenance.provenance_of(project, voice, recipe, sha256_file(store.dataset_manifest(name, voice.job_type))),
-            weights_manifests(parts_of(project, voice, store)),
+            weights_manifests(parts),
+            documents=bundle_documents(project, voice, store, parts=parts),
         )
     except Exception as error:
         yield from refuse(error, name, "bundle_valid")
