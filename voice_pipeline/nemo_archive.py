@@ -110,6 +110,9 @@ class _OtherFileError(ValueError):
 
 def _opened(path: Path, sha256: str | None, opened: ExitStack) -> NemoArchive:
     file = opened.enter_context(path.open("rb"))
+    if file.seek(0, io.SEEK_END) > _MOST_BYTES:
+        raise UnsafeArchiveError("it is larger than 16 GiB")
+    file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 is not None and digest != sha256:
         raise UnsafeArchiveError(f"its sha256 is {digest[:12]}…, but {sha256[:12]}… was checked")

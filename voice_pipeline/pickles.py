@@ -35,7 +35,8 @@ _CALLABLE = (
     ("torch._utils", "_rebuild_tensor_v2"),
 )
 _IMPORTS = ("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
-_CALLS = ("REDUCE", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX", "BUILD", "PERSID", "BINPERSID")
+_CALLS = ("REDUCE", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX", "BUILD")
+_REFERENCES = ("PERSID", "BINPERSID")  # to something outside the pickle: an unpickler that knows none ends here
 _BINARY_START = b"\x80"  # the instruction PROTO, with which every pickle since protocol 2 begins
 
 
@@ -275,7 +276,9 @@ def _calls(data: bytes) -> str | None:
                     named = str(argument).replace(" ", ".")[:120] if isinstance(argument, str) else opcode.name
                     if binary:
                         return f"names {named}"
-                alive = alive and _apply(opcode, depths)
+                if binary and opcode.name in _REFERENCES:
+                    return "refers to something outside"
+                alive = alive and opcode.name not in _REFERENCES and _apply(opcode, depths)
                 if opcode.name in _CALLS and (alive or binary):
                     return f"calls {named or 'something'}"
         except _TooLongError:

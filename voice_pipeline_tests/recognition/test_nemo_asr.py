@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import pickle
 import subprocess
 import sys
 import tarfile
@@ -20,11 +19,13 @@ import yaml
 from numpy.typing import NDArray
 
 from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.recognition import nemo_program
 from voice_pipeline.recognition.nemo_asr import NemoRecognizer
 from voice_pipeline.recognition.nemo_config import checked_config
 from voice_pipeline.recognition.recognizer import load_recognizer
 from voice_pipeline.store import sha256_file
 from voice_pipeline.voice import Voice
+from voice_pipeline_tests.nemo_files import hostile_pickles, torch_zip, weights
 
 Samples = NDArray[np.float32]
 MAKER = Path(__file__).with_name("tiny_asr.py")
@@ -49,7 +50,7 @@ def refused(path: Path) -> str:
 
 def test_files_that_must_not_be_loaded(tmp_path: Path) -> None:
     config = yaml.safe_dump(CONFIG).encode()
-    good = {"./model_config.yaml": config, "./model_weights.ckpt": b"x"}
+    good = {"./model_config.yaml": config, "./model_weights.ckpt": weights({})}
     assert refused(tmp_path / "missing.nemo") == "recognizer_unavailable"
     (tmp_path / "text.nemo").write_text("not an archive")
     assert refused(tmp_path / "text.nemo") == "base_checkpoint_incompatible"
@@ -83,7 +84,7 @@ def test_what_only_training_needs_is_left_out() -> None:
 
 def test_an_interpreter_without_nemo_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = yaml.safe_dump(CONFIG).encode()
-    path = archive(tmp_path / "a.nemo", {"model_config.yaml": config, "model_weights.ckpt": b"x"})
+    path = archive(tmp_path / "a.nemo", {"model_config.yaml": config, "model_weights.ckpt": weights({})})
     monkeypatch.setenv("VOICE_TRAINER_PYTHON", str(tmp_path / "no-such-python"))
     assert refused(path) == "nemo_runtime_unavailable"
     bare = tmp_path / "bare-python"
@@ -153,30 +154,25 @@ def test_it_hears_what_nemo_hears(
         recognizer.words(samples, 16_000)
 
 
-class Runs:
-    """Unpickling it would run a command."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.system, (f"touch {self.marker}",))
-
-
-@pytest.mark.nemo
-@pytest.mark.slow
-def test_an_unsafe_pickle_is_never_run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsafe_pickle_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before an interpreter with NeMo starts; the message names what it would call."""
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    with tarfile.open(made / "asr.nemo") as tar:
-        members = {one.name: tar.extractfile(one).read() for one in tar if one.isreg()}  # type: ignore[union-attr]
-    (weights,) = [name for name in members if name.endswith("model_weights.ckpt")]
-    marker = tmp_path / "broken-in"
-    members[weights] = pickle.dumps(Runs(marker))
-    unsafe = NemoRecognizer.load(archive(tmp_path / "bad.nemo", members), model_id="somebody/bad")
-    with pytest.raises(VoiceFailure) as caught:
-        unsafe.transcribe(np.zeros(1600, np.float32), 16_000)
-    assert caught.value.reason == "base_checkpoint_unsafe", str(caught.value)
+    config, marker = yaml.safe_dump(CONFIG).encode(), tmp_path / "broken-in"
+    for data in hostile_pickles(marker).values():
+        for state in (data, torch_zip(data)):
+            path = archive(tmp_path / "bad.nemo", {"model_config.yaml": config, "model_weights.ckpt": state})
+            assert refused(path) == "base_checkpoint_unsafe"
+    good = {"model_config.yaml": config, "model_weights.ckpt": weights({})}
+    data = hostile_pickles(marker)["reduce"]
+    assert refused(archive(tmp_path / "bad.nemo", {**good, "vocab.txt": data})) == "base_checkpoint_unsafe"
     assert not marker.exists()
+
+
+def test_a_file_exchanged_after_the_check_is_not_loaded(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.nemo", {"model_config.yaml": b"target: x\n", "model_weights.ckpt": weights({})})
+    with pytest.raises(VoiceFailure, match="was checked") as caught:
+        nemo_program.load(path, "0" * 64)
+    assert caught.value.reason == "base_checkpoint_unsafe"
 
 
 def test_no_program_outlives_its_parent(tmp_path: Path) -> None:
