@@ -11,6 +11,7 @@ revocation mark: what cannot be read is no consent, and a mark that cannot be re
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ from voice_pipeline.voice import WORLDWIDE, Consent, Voice
 RECORD_SCHEMA = "voice_consent/1"
 MARK_SCHEMA = "voice_revocation/1"
 PURPOSE = "text_to_speech"  # what a voice of this pipeline is for
-MAX_MARK_BYTES = 64 << 10  # a mark has some 400
+MAX_BYTES = 64 << 10  # of a mark or a record; they have some 400
 _SHA256 = r"^[0-9a-f]{64}$"
 _EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # sha256 of no bytes
 
@@ -146,6 +147,17 @@ def record_problem(
     if voice_id is not None and found.voice_profile_id != voice_id:
         return f"consent.json is of the voice {found.voice_profile_id!r}"
     return _problem(found, found.speaker or "the speaker", today, revocation)
+
+
+def carried_problem(path: Path, today: date, *, voice_id: str, revocation: Revocation | None) -> str | None:
+    """``record_problem`` of the consent.json at ``path``, in the bundle that is about to be used again."""
+    try:
+        value = json.loads(_bounded(path))
+    except (OSError, ValueError, RecursionError) as error:
+        return f"consent.json cannot be read: {getattr(error, 'strerror', None) or error}"
+    if not isinstance(value, dict):
+        return "consent.json is no record"
+    return record_problem(value, today, voice_id=voice_id, revocation=revocation)
 
 
 def evidence_file(project: Path, evidence: str) -> Path | None:
@@ -287,9 +299,9 @@ def _bounded(path: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is not a regular file")
-        data = stream.read(MAX_MARK_BYTES + 1)
-    if len(data) > MAX_MARK_BYTES:
-        raise ValueError(f"it has more than {MAX_MARK_BYTES} bytes")
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES} bytes")
     return data
 
 

@@ -408,6 +408,24 @@ def test_a_record_of_another_voice_is_refused() -> None:
     assert "of the voice 'ada'" in str(consent.record_problem(record, TODAY, voice_id="eve"))
 
 
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"schema": NaN}', b" " * 70_000])
+def test_a_bundles_record_is_read_with_care(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "consent.json"
+    assert "cannot be read" in str(carried(path))
+    write_json(path, consent.public_record(voice()))
+    assert carried(path) is None
+    assert "was revoked" in str(carried(path, mark("2026-05-01", DIGEST)))
+    path.write_bytes(data)
+    assert "consent.json" in str(carried(path))
+    path.unlink()
+    os.mkfifo(path)
+    assert "not a regular file" in str(carried(path))
+
+
+def carried(path: Path, revocation: Revocation | None = None) -> str | None:
+    return consent.carried_problem(path, TODAY, voice_id="ada", revocation=revocation)
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda v: st.lists(v, max_size=3), max_leaves=5
 )

@@ -10,9 +10,11 @@ checkpoint to resume from.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline import consent
 from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.protocol import Progress
@@ -76,9 +78,13 @@ def plan_training(
 ) -> TrainingPlan:
     """Check the base weights and write the spec of a voice's training. Raises VoiceFailure as ``check_base`` does.
 
-    Whoever trains comes by here, so unfit or unsafe base weights are refused before a trainer starts.
+    Whoever trains comes by here, so unfit or unsafe base weights are refused before a trainer starts, and a voice
+    whose consent was revoked after its preparation: ``consent_missing``.
     """
     name = voice.voice_profile_id
+    stopped = consent.revoked(voice, datetime.now(UTC).date(), consent.read_revocation(store, name))
+    if stopped is not None:
+        raise VoiceFailure("consent_missing", stopped, voice=name)
     base = {model: check_base(project, voice, model, recipe, frontend) for model in voice.base}
     text_folder = store.features(name) / "text"
     frontend.save(text_folder)

@@ -14,12 +14,17 @@ import yaml
 from voice_pipeline import consent
 from voice_pipeline.atomic import exclusive, read_json, write_json
 from voice_pipeline.failures import ConfigError, VoiceFailure
+from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.promotion import links, promote, registry, revoke, revoked_config
 from voice_pipeline.promotion.entries import Facts
 from voice_pipeline.promotion.revoke import Revoked
+from voice_pipeline.recordings import manifest
 from voice_pipeline.store import Store
+from voice_pipeline.training import checkpoint, features
+from voice_pipeline.training.recipe import load_recipe
 from voice_pipeline.voice import Voice, load_voice
-from voice_pipeline_tests.ready_voice import NAME, ReadyVoice
+from voice_pipeline_tests.promotion.releasing import promote_next, roll_back
+from voice_pipeline_tests.ready_voice import CONFIG, NAME, ReadyVoice
 
 TODAY = date(2026, 6, 1)
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -373,6 +378,39 @@ def test_a_revoked_voice_is_not_promoted_again(ready: ReadyVoice) -> None:
             ready.promote()
         assert caught.value.reason == "consent_missing"
     assert not ready.store.promoted(NAME).is_symlink()
+
+
+@pytest.mark.evaluation
+def test_a_release_of_a_consent_that_was_revoked_is_not_gone_back_to(ready: ReadyVoice) -> None:
+    first = ready.promote()
+    assert promote_next(ready) == first.release + 1
+    take_back(ready)
+    ready.configure(consent={**CONFIG["consent"], "granted_on": TODAY, "evidence": "drawer", "evidence_sha256": NEW})
+    with registry.changing(ready.store, NAME):  # as if another bundle had been promoted on the new consent
+        last = registry.history(ready.store, NAME)[1]
+        registry.enter(ready.store, NAME, "rollback", last.release, last.facts(), by="dora", at=last.time)
+    with pytest.raises(VoiceFailure, match=r"consent_missing.*was revoked on 2026-06-01"):
+        roll_back(ready)
+
+
+@pytest.mark.evaluation
+def test_a_revoked_voice_is_not_trained_though_it_was_prepared(ready: ReadyVoice) -> None:
+    recipe = load_recipe(ready.project, "cpu_demo")
+    frontend = installed_frontend("en-US")
+    dataset = manifest.read_record(ready.store, NAME)
+    assert frontend is not None and dataset is not None
+    prepared = features.run(ready.voice, ready.store, dataset, frontend, recipe)
+
+    def plan() -> object:
+        return checkpoint.plan_training(ready.project, ready.voice, ready.store, recipe, prepared, frontend, "run-2")
+
+    config = ready.config.read_text()
+    assert plan()
+    take_back(ready)
+    for text in (ready.config.read_text(), config):
+        ready.config.write_text(text)
+        with pytest.raises(VoiceFailure, match="consent_missing"):
+            plan()
 
 
 @pytest.mark.evaluation
