@@ -122,8 +122,13 @@ class KnownWeights(_Strict):
             for name, said, known in compared
             if said != known
         ]
-        if not self.attribution_required and policy.decide(self.weights_license).attribution:
+        decision = policy.decide(self.weights_license)
+        if not self.attribution_required and decision.attribution:
             found.append(f"attribution_required: {self.weights_license} asks for it, the allowlist says it does not")
+        if decision.verdict == "allowed" and self.redistribution_allowed and not decision.redistribution:
+            found.append(
+                f"redistribution_allowed: {self.weights_license} does not grant it, the allowlist says it does"
+            )
         return tuple(found)
 
 

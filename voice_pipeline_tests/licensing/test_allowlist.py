@@ -130,6 +130,17 @@ def test_a_licence_that_asks_for_attribution_is_not_recorded_without() -> None:
     )
 
 
+def test_what_may_not_be_handed_on_is_not_recorded_as_if_it_might() -> None:
+    """Recordings of one's own stay where they are; weights under their name would be handed on in the bundle."""
+    own = {"weights_license": "LicenseRef-Proprietary-Own-Recording"}
+    entry = ENTRIES[0].model_copy(update=own)
+    manifest = read_weights_manifest(PROJECT / MANIFESTS_PATH / manifest_name(entry.id)).model_copy(update=own)
+    (found,) = entry.disagreements(manifest, load_policy(PROJECT))
+    assert found.startswith("redistribution_allowed: LicenseRef-Proprietary-Own-Recording does not grant it")
+    honest = entry.model_copy(update={"redistribution_allowed": False})
+    assert honest.disagreements(manifest, load_policy(PROJECT)) == ()
+
+
 def test_a_manifest_that_says_otherwise_is_told() -> None:
     entry = ENTRIES[0]
     manifest = read_weights_manifest(PROJECT / MANIFESTS_PATH / manifest_name(entry.id))

@@ -97,6 +97,7 @@ LICENCES = [
     Case("LicenseRef-LDC-User-Agreement-Non-Member",      NO,  "N",  "non-commercial linguistic research"),
     Case("PolyForm-Noncommercial-1.0.0",                  NO,  "A",  "for any noncommercial purpose"),
     Case("LicenseRef-Proprietary-Own-Recording",          YES, "N",  "one's own; the consent is another gate"),
+    Case("LicenseRef-Proprietary-Own-Weights",            YES, "",   "one's own model; its lineage is judged apart"),
 ]
 
 EXPRESSIONS = [
