@@ -126,8 +126,12 @@ class Evidence:
     status: TrainStatus | None
     bundle: BundleEvidence
     evaluation: EvaluationEvidence
-    license: tuple[Blocker, ...]
-    license_identity: str
+    licences: gate.LicenseRecord
+
+    @property
+    def license_identity(self) -> str:
+        """Of the licence gate's decision, made again."""
+        return self.licences.identity
 
     def figures(self) -> dict[str, float]:
         """The figures that the same bundle always has: those of what was heard, and the training's loss."""
@@ -149,7 +153,6 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
     name = voice.voice_profile_id
     gates = load_gates(project, voice)
     frontend = gate.installed_frontend(voice.language)
-    licence = gate.judge(project, voice, store, bundle_folder)
     source_sha256, source_blocker = _source(project, voice)
     dataset = _dataset(store, name, load_dataset_gates(project, voice), frontend)
     return Evidence(
@@ -166,8 +169,7 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
         status=_status(store, voice),
         bundle=_bundle(store, name, bundle_folder),
         evaluation=_evaluation(store, name, bundle_folder, dataset, frontend),
-        license=licence.found(),
-        license_identity=licence.identity,
+        licences=gate.judge(project, voice, store, bundle_folder, today=today),
     )
 
 

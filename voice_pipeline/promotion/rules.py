@@ -330,7 +330,22 @@ def _provenance_training(evidence: Evidence) -> Finding:
 
 
 def _licence(evidence: Evidence) -> Finding:
-    return judged(evidence.license, evidence.license_identity)
+    found = evidence.licences
+    apart = {*found.document_blockers, *found.package_blockers}
+    blockers = [blocker for blocker in found.found() if str(blocker) not in apart]
+    return judged(blockers, found.identity)
+
+
+def _packages(evidence: Evidence) -> Finding:
+    return _kept(evidence, evidence.licences.package_blockers)
+
+
+def _documents(evidence: Evidence) -> Finding:
+    return _kept(evidence, evidence.licences.document_blockers)
+
+
+def _kept(evidence: Evidence, kind: tuple[str, ...]) -> Finding:
+    return judged([blocker for blocker in evidence.licences.found() if str(blocker) in kind], len(kind), 0)
 
 
 PACK: tuple[Rule, ...] = (
@@ -356,7 +371,9 @@ PACK: tuple[Rule, ...] = (
     Rule("provenance.config", "HARD", "The bundle was built with today's config of the voice.", _provenance_config),
     Rule("provenance.dataset", "HARD", "The bundle was built from this dataset.", _provenance_dataset),
     Rule("provenance.training", "HARD", "Recipe, seed and tensors are the training's.", _provenance_training),
-    Rule("license.allowed", "HARD", "The licence gate, asked again, has no blocker.", _licence),
+    Rule("license.allowed", "HARD", "All with a part in the voice may be sold and handed on, on evidence.", _licence),
+    Rule("license.packages", "HARD", "So may the packages that run when the bundle speaks.", _packages),
+    Rule("license.documents", "HARD", "The bundle carries the notices and documents that follow.", _documents),
     *EVALUATION_RULES,
     *QUALITY_RULES,
     *SOFT_RULES,

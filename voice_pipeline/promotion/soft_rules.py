@@ -39,6 +39,11 @@ def _commit(evidence: Evidence) -> Finding:
     return _look(loose, provenance.commit, "a commit", detail)
 
 
+def _licence_changes(evidence: Evidence) -> Finding:
+    changes = evidence.licences.changes
+    return Finding("fail" if changes else "pass", len(changes), 0, "; ".join(changes))
+
+
 def _consent_ends(evidence: Evidence) -> Finding:
     ends = evidence.voice.consent.expires_on
     soon = ends is not None and ends - evidence.clock.today <= timedelta(days=CONSENT_DAYS)
@@ -51,5 +56,6 @@ SOFT_RULES = (
     Rule("gates.own", "SOFT", "The voice's config overrides no gate.", _gates_own),
     Rule("dataset_gates.own", "SOFT", "The voice's config overrides no gate of the dataset.", _dataset_gates_own),
     Rule("provenance.commit", "SOFT", "The code's commit is known, and its tree had no changes.", _commit),
+    Rule("license.changes", "SOFT", "No licence facts changed for the same bytes.", _licence_changes, "nothing"),
     Rule("consent.lasts", "SOFT", "The consent holds for 90 more days.", _consent_ends, "nothing"),
 )

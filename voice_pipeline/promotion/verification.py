@@ -135,7 +135,7 @@ ASKED_RULES = {
 
 
 def _claims(evidence: Evidence, given: Mapping[str, Any]) -> Constraint:
-    known = evidence.metrics()
+    known = _known(evidence)
     wrong = [
         mismatch(f"the client says that {key} is {str(value)[:40]}, the evidence says {known[key]:.6g}")
         for key, value in sorted(given.items())
@@ -143,6 +143,11 @@ def _claims(evidence: Evidence, given: Mapping[str, Any]) -> Constraint:
     ]
     rule = Rule(CLAIMS_RULE, "HARD", ASKED_RULES[CLAIMS_RULE], lambda evidence: Finding("pass"))
     return constraint(rule, judged(wrong, len(wrong), 0))
+
+
+def _known(evidence: Evidence) -> dict[str, float]:
+    """Every figure of the evidence that a client may know too."""
+    return {**evidence.figures(), **evidence.metrics()}
 
 
 def _same(claimed: object, known: float) -> bool:
@@ -218,7 +223,7 @@ def _entry(
     first = next((one for one in decision.constraints if one.blocks), None)
     if first is not None:
         entry["firstFail"] = first.to_json()
-    unknown = sorted(str(key)[:100] for key in given if key not in evidence.metrics())
+    unknown = sorted(str(key)[:100] for key in given if key not in _known(evidence))
     if unknown:
         entry["notes"] = [f"not a figure of the evidence, and not looked at: {key}" for key in unknown[:_NOTED]]
     return entry

@@ -90,7 +90,15 @@ SPOILT: dict[str, tuple[Spoil | None, Spoil | None]] = {
     "provenance.config": (within(config_sha256=OTHER), within("bundle", "manifest", provenance=None)),
     "provenance.dataset": (within("bundle", "manifest", "provenance", dataset_sha256=OTHER), NO_BUNDLE),
     "provenance.training": (within("bundle", "manifest", "provenance", seed=77), within(training=None)),
-    "license.allowed": (within(license=(Blocker("license_unclear", "somebody/else"),)), None),
+    "license.allowed": (within("licences", blockers=("license_unclear: somebody/else",)), None),
+    "license.packages": (
+        within("licences", blockers=("license_unclear: GPL",), package_blockers=("license_unclear: GPL",)),
+        None,
+    ),
+    "license.documents": (
+        within("licences", blockers=("bundle_invalid: NOTICE",), document_blockers=("bundle_invalid: NOTICE",)),
+        None,
+    ),
     "evaluation.consistent": (within("evaluation", faults=("edited",)), NOT_EVALUATED),
     "evaluation.recorded": (within("evaluation", sha256=OTHER), within("evaluation", record=None)),
     "evaluation.bundle": (within("evaluation", "record", content_digest=OTHER), NOT_EVALUATED),
@@ -163,7 +171,7 @@ def test_nothing_at_all_is_known_about_a_voice(good: Evidence) -> None:
     nothing = replace(good, preflight=None, dataset=None, training=None, status=None)
     evidence = NOT_EVALUATED(NO_BUNDLE(nothing))
     decision = decide(evidence)
-    assert {one.status for one in decision.constraints if one.id.startswith(("dataset", "training", "quality"))} == {
+    assert {one.status for one in decision.constraints if one.id.startswith(("dataset.", "training.", "quality."))} == {
         "unknown"
     }
     assert len(decision.blockers) < 10  # each thing that is missing is said once
@@ -215,6 +223,13 @@ def test_soft_rules_are_shown_and_block_nothing(good: Evidence) -> None:
     assert (found.status, found.value, found.blocks) == ("fail", "max_cer=0.2, max_wer=0.3", False)
     assert decide(eased).go
     assert certified(evaluate(eased)) != certified(evaluate(good))
+
+
+def test_changed_licence_facts_are_shown(good: Evidence) -> None:
+    changed = within("licences", changes=("x: weights_license was MIT, is CC0-1.0",))(good)
+    found = by_id(changed)["license.changes"]
+    assert (found.status, found.value, found.detail) == ("fail", 1, "x: weights_license was MIT, is CC0-1.0")
+    assert certified(evaluate(changed)) == certified(evaluate(good))
 
 
 def test_a_bundle_of_the_experimental_lane_is_refused_whatever_the_config_says(good: Evidence) -> None:
