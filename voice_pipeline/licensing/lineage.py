@@ -35,6 +35,7 @@ MAX_LINEAGE_BYTES = 4 << 20
 _MAX_NODES = 10_000
 BY_VERDICT = {"forbidden": "license_noncommercial", "unclear": "license_unclear"}
 
+Binds = Literal["all", "own", "none"]
 Kind = Literal["voice", "recordings", "weights", "dataset", "package"]
 _Text = Annotated[str, Field(max_length=10_000)]
 _Id = Annotated[str, Field(min_length=1, max_length=500)]
@@ -70,7 +71,9 @@ class Edge(_Strict):
     child: _Id
     parent: _Id
     role: _Text
-    binds: bool  # whether the parent's licence counts for the child's
+    binds: (
+        Binds  # all: the parent's licence counts, and those of what it was made from; own: its own only; none: neither
+    )
 
 
 class Lineage(BaseModel):
@@ -115,7 +118,7 @@ class Lineage(BaseModel):
         return self._parents.get(node_id, ())
 
     def path(self, node_id: str) -> tuple[str, ...]:
-        """The ids from the voice to a node: the shortest way over edges that bind, else over any; the first of equals.
+        """The ids from the voice to a node: the shortest way on which it counts, else any; the first of equals.
 
         () for a node that nothing leads to.
         """
@@ -163,8 +166,14 @@ class Lineage(BaseModel):
 
     @cached_property
     def _ways(self) -> dict[str, tuple[str, ...]]:
-        ways = _ways_from(self.root.id, self._parents, binding=True)
-        return {**_ways_from(self.root.id, self._parents, binding=False), **ways}
+        root = self.root.id
+        counting = _ways_from(root, self._parents, ("all",))
+        ways = {**_ways_from(root, self._parents, ("all", "own", "none")), **counting}
+        for child, way in counting.items():
+            for edge in self.parents(child):
+                if edge.binds == "own" and len(way) + 1 < len(counting.get(edge.parent, (*way, "", ""))):
+                    ways[edge.parent] = (*way, edge.parent)
+        return ways
 
 
 def lineage_of(
@@ -230,13 +239,13 @@ def _joined_roles(edges: Iterable[Edge]) -> list[tuple[str, str]]:
     return [(parent, ", ".join(dict.fromkeys(found))) for parent, found in roles.items()]
 
 
-def _ways_from(root: str, parents: dict[str, tuple[Edge, ...]], *, binding: bool) -> dict[str, tuple[str, ...]]:
-    """Breadth first, so that a cycle ends and the shortest way wins."""
+def _ways_from(root: str, parents: dict[str, tuple[Edge, ...]], over: Container[Binds]) -> dict[str, tuple[str, ...]]:
+    """Breadth first, so that a circle ends and the shortest way wins."""
     ways: dict[str, tuple[str, ...]] = {root: (root,)}
     waiting = [root]
     for node in waiting:
         for edge in parents.get(node, ()):
-            if edge.parent not in ways and (edge.binds or not binding):
+            if edge.parent not in ways and edge.binds in over:
                 ways[edge.parent] = (*ways[node], edge.parent)
                 waiting.append(edge.parent)
     return ways

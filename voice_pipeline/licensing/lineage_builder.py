@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from voice_pipeline.failures import Blocker
 from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, Allowlist, KnownWeights
-from voice_pipeline.licensing.lineage import Edge, Lineage, Node
+from voice_pipeline.licensing.lineage import Binds, Edge, Lineage, Node
 from voice_pipeline.licensing.packages import OWN_PACKAGE, Package
 from voice_pipeline.licensing.parts import Part
 from voice_pipeline.licensing.policy import Policy, Verdict
@@ -24,6 +24,7 @@ SPEAKER_ROLE = "synthetic speaker"
 MADE_FROM, TRAINED_ON = "made from", "trained on"
 UNRECORDED = "what it was made from is not recorded"
 _BADNESS: dict[Verdict, int] = {"allowed": 0, "unclear": 1, "forbidden": 2}
+_STRENGTH: dict[Binds, int] = {"none": 0, "own": 1, "all": 2}
 _Found = tuple[Verdict, str]
 
 
@@ -41,9 +42,11 @@ class LineageBuilder:
         recordings = self._recordings(voice)
         for part in parts:
             speaks = part.role == SPEAKER_ROLE
-            node = self._add(self._part(replace(part, shipped=part.shipped or speaks)))
-            self._link(recordings if speaks else self._root, node.id, "spoken by" if speaks else part.role, binds=True)
-            self._ancestors(part.model_id, binds=node.shipped)
+            held = part.shipped or speaks  # of a speaker that is a program, the recordings are its substance
+            node = self._add(self._part(replace(part, shipped=held)))
+            child, role = (recordings, "spoken by") if speaks else (self._root, part.role)
+            self._link(child, node.id, role, binds="all" if held else "own")
+            self._ancestors(part.model_id, binds=held)
         self._code(packages)
         return self._whole((self._policy.canonical(voice.license),) if voice.license else ())
 
@@ -128,7 +131,7 @@ class LineageBuilder:
             note="spoken by a program, not by a person" if synthetic else None,
         )
         self._add(node)
-        self._link(self._root, node.id, "trained on", binds=True)
+        self._link(self._root, node.id, "trained on", binds="all")
         return node.id
 
     def _part(self, part: Part) -> Node:
@@ -153,6 +156,7 @@ class LineageBuilder:
 
     def _ancestors(self, model_id: str, *, binds: bool) -> None:
         """What the allowlist says that weights were made from, followed to the last; each edge once."""
+        how: Binds = "all" if binds else "none"
         waiting = [model_id]
         while waiting:
             child = waiting.pop()
@@ -161,11 +165,11 @@ class LineageBuilder:
                 continue
             for base in entry.bases:
                 self._add(self._ancestor(base, judged=binds))
-                if self._link(f"weights:{child}", f"weights:{base}", MADE_FROM, binds=binds):
+                if self._link(f"weights:{child}", f"weights:{base}", MADE_FROM, binds=how):
                     waiting.append(base)
             for dataset in entry.trained_on:
                 self._add(self._dataset(dataset, judged=binds))
-                self._link(f"weights:{child}", f"dataset:{dataset}", TRAINED_ON, binds=binds)
+                self._link(f"weights:{child}", f"dataset:{dataset}", TRAINED_ON, binds=how)
 
     def _ancestor(self, model_id: str, *, judged: bool) -> Node:
         entry = self._allowlist.entry(model_id)
@@ -257,9 +261,9 @@ class LineageBuilder:
             )
         for one in packages:
             if one.name == OWN_PACKAGE:
-                self._link(self._root, f"package:{one.name}", "speaks by", binds=True)
+                self._link(self._root, f"package:{one.name}", "speaks by", binds="all")
             for required in one.requires:
-                self._link(f"package:{one.name}", f"package:{required}", "requires", binds=True)
+                self._link(f"package:{one.name}", f"package:{required}", "requires", binds="all")
 
     def _refuse_cycles(self) -> None:
         """A base that was made from itself: the record is wrong, and what is true is not known."""
@@ -308,11 +312,11 @@ class LineageBuilder:
         self._nodes[node.id] = node
         return node
 
-    def _link(self, child: str, parent: str, role: str, *, binds: bool) -> bool:
+    def _link(self, child: str, parent: str, role: str, *, binds: Binds) -> bool:
         """Keep an edge; whether it said anything new."""
         key = (child, parent, role)
         known = self._edges.get(key)
-        if known is not None and (known.binds or not binds):
+        if known is not None and _STRENGTH[known.binds] >= _STRENGTH[binds]:
             return False
         self._edges[key] = Edge(child=child, parent=parent, role=role, binds=binds)
         return True

@@ -91,7 +91,7 @@ def _draw_edges(axes: Any, lineage: Lineage, places: dict[str, tuple[float, floa
         if edge.child not in places or edge.parent not in places:
             continue
         (left, low), (right, high) = places[edge.child], places[edge.parent]
-        style = "-" if edge.binds else (0, (4, 3))
+        style = "-" if edge.binds != "none" else (0, (4, 3))
         start, end, bend = left + _BOX_WIDTH, right, (_COLUMN - _BOX_WIDTH) / 2
         points = [(start, low), (start + bend, low), (end - bend, high), (end, high)]
         if right <= left:  # in the same column or back, as in a circle: around the right ends of both boxes
