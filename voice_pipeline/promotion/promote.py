@@ -75,8 +75,8 @@ def run(
     """
     name = voice.voice_profile_id
     by, signer = registry.operator(by), signing.signer_from_environment(store)
-    day, at = moment(today)
     with registry.changing(store, name):
+        day, at = moment(today)  # not earlier: another entry may have been made while this waited
         entries = registry.heal(store, name, by=by, at=at)
         registry.checked_time(store, name, entries[-1] if entries else None, at)
         number = releases.next_number(store, name, max((one.release or 0 for one in entries), default=0))

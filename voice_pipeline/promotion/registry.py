@@ -22,7 +22,7 @@ import getpass
 import os
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from voice_pipeline.atomic import exclusive
@@ -37,6 +37,7 @@ from voice_pipeline.store import Store
 OPERATOR_ENVIRONMENT = "VOICE_OPERATOR"
 LOCK_WAIT = 60.0  # seconds; a promotion copies and judges some 300 MB
 TAKEN_OVER = "taken over: it was promoted before there were releases"
+_SKEW = timedelta(seconds=5)
 _SETTLE = 2.0  # seconds for which a reader looks again while registry and link are being changed
 
 
@@ -162,12 +163,17 @@ def enter(
 
 
 def checked_time(store: Store, voice: str, last: Entry | None, at: datetime) -> str:
-    """``at`` as an entry bears it. Raises VoiceFailure ``verification_failed`` for a time before the last entry's."""
+    """``at`` as an entry bears it, never before the last one's.
+
+    Raises VoiceFailure ``verification_failed`` for a clock that was set back by more than machines' clocks differ.
+    """
     shown = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if last is not None and datetime.fromisoformat(shown) < last.time:
+    if last is None or datetime.fromisoformat(shown) >= last.time:
+        return shown
+    if last.time - at > _SKEW:
         detail = f"the clock says {shown}, but the last entry is of {last.at}; set the clock right, then run again"
         raise VoiceFailure("verification_failed", detail, voice=voice, file=store.promotions(voice))
-    return shown
+    return last.at
 
 
 def operator(named: str | None = None) -> str:
