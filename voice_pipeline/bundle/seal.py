@@ -65,15 +65,27 @@ def add_attestation(folder: Path, envelope: bytes) -> BundleManifest:
     return _with_file(folder, read_manifest(folder), ATTESTATION_NAME, envelope)
 
 
-def _with_file(folder: Path, before: BundleManifest, path: str, data: bytes) -> BundleManifest:
+def remove_attestation(folder: Path) -> BundleManifest:
+    """Take an earlier promotion's envelope out of the bundle, if there is one. Returns the manifest as it is then.
+
+    Raises VoiceFailure ``bundle_invalid`` for a bundle that is not whole.
+    """
+    require_valid(folder)
+    before = read_manifest(folder)
+    return before if before.entry(ATTESTATION_NAME) is None else _with_file(folder, before, ATTESTATION_NAME, None)
+
+
+def _with_file(folder: Path, before: BundleManifest, path: str, data: bytes | None) -> BundleManifest:
+    """The bundle with ``data`` at ``path``; None takes the file out."""
     kept = [entry for entry in before.files if entry.path != path]
-    added = FileEntry(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
-    files = tuple(sorted([*kept, added], key=lambda entry: entry.path))
+    added = [] if data is None else [FileEntry(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))]
+    files = tuple(sorted([*kept, *added], key=lambda entry: entry.path))
     manifest = before.model_copy(update={"files": files})
     with atomic_folder(folder) as temporary:
         for entry in kept:
             _link_or_copy(folder / entry.path, temporary / entry.path)
-        (temporary / path).write_bytes(data)
+        if data is not None:
+            (temporary / path).write_bytes(data)
         (temporary / MANIFEST_NAME).write_bytes(manifest_bytes(manifest))
         require_valid(temporary, voice=manifest.voice_profile_id)
     return manifest

@@ -64,8 +64,7 @@ def keygen(path: Path | None, store: Store, *, overwrite: bool = False) -> tuple
     Raises ConfigError for a path inside the store or the project, for one that exists already (unless ``overwrite``),
     and for a folder that others may write; VoiceFailure when the disk refuses.
     """
-    private = default_key_path() if path is None else path.expanduser()
-    private = _absolute(private)
+    private = _absolute(default_key_path() if path is None else _expanded(path))
     _refuse_inside(private, store.root, "the store")
     if (project := _project()) is not None:
         _refuse_inside(private, project, "the project, which is handed on")
@@ -161,7 +160,7 @@ def load_signer(path: Path, store: Store) -> CryptoSigner:
     from securesystemslib.signer import CryptoSigner
 
     shown = f"the signing key {path}"
-    path = path.expanduser()
+    path = _expanded(path)
     _refuse_inside(path, store.root, "the store")
     data = _read_private(path, shown)
     try:
@@ -189,7 +188,7 @@ def verification_key(path: Path | None = None, *, store: Store | None = None) ->
     for one in named.split(os.pathsep):
         if not one:
             raise ConfigError(f"the verification key {named!r} has an empty part; name files or folders")
-        for file in _key_files(Path(one).expanduser()):
+        for file in _key_files(_expanded(Path(one))):
             if store is not None:
                 _refuse_inside(file, store.root, "the store")
             key = _public_key(file)
@@ -297,6 +296,13 @@ def _refuse_inside(path: Path, root: Path, what: str) -> None:
         for top in (root, root.resolve()):
             if place.is_relative_to(top):
                 raise ConfigError(f"{path}: a key does not belong inside {what}; keep it elsewhere, such as ~/.config")
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: there is no such home folder") from None
 
 
 def _absolute(path: Path) -> Path:

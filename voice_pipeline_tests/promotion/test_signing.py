@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from securesystemslib.signer import CryptoSigner
 
 from voice_pipeline.bundle.format import content_digest, manifest_bytes, read_manifest
+from voice_pipeline.bundle.seal import remove_attestation
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion.signing import (
@@ -446,3 +447,13 @@ def test_the_payload_is_the_statement_itself(signed: Path) -> None:
     payload = base64.b64decode(envelope_of(signed)["payload"])
     assert payload == make(decision(signed), CERTIFICATE, signed)
     assert parse_statement(payload).predicate.gates.verdict == "GO"
+
+
+def test_a_signature_can_be_taken_out_again(signed: Path, tmp_path: Path) -> None:
+    """A bundle that was signed, and is promoted again without a key, must not carry the old signature on."""
+    never = write_bundle(tmp_path / "never")
+    for _ in range(2):
+        remove_attestation(signed)
+        assert validate_bundle(signed) == [] and not (signed / NAME).exists()
+        assert (signed / "manifest.json").read_bytes() == (never / "manifest.json").read_bytes()
+    assert [problem.split(":")[0] for problem in told(signed)] == ["signature_missing"]

@@ -280,6 +280,12 @@ def test_a_key_that_is_configured_as_nothing_is_a_mistake(
         verification_key()
 
 
+def test_a_home_that_is_not_there_is_said(store: Store) -> None:
+    for read in (lambda path: load_signer(path, store), verification_key, lambda path: keygen(path, store)):
+        with pytest.raises(ConfigError, match="no such home folder"):
+            read(Path("~nobody-of-that-name/a.key"))
+
+
 def test_messages_never_hold_the_key(tmp_path: Path, store: Store) -> None:
     private, _, _ = keygen(tmp_path / "keys/a.key", store)
     secret = private.read_text().splitlines()[1]
