@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated
 
 import typer
@@ -32,9 +33,9 @@ def verify(
         typer.echo(json.dumps(found.result, indent=2, sort_keys=True))
     else:
         for one in found.constraints:
-            limit = "" if one.limit is None else f", limit {one.limit}"
+            limit = "" if one.limit is None else f", limit {_short(one.limit)}"
             detail = f": {one.detail}" if one.detail else ""
-            figure = "" if one.value is None else f" {one.value}{limit}"
+            figure = "" if one.value is None else f" {_short(one.value)}{limit}"
             typer.echo(f"{one.status:<8}{one.severity:<5} {one.id}{figure}{detail}")
         certificate = found.certificate
         whole = "integrity ok" if certificate.integrity_ok else "integrity BROKEN"
@@ -142,3 +143,9 @@ def lineage(voice: VoiceArgument, store: StoreOption = None, as_json: JsonOption
     )
     typer.echo(found.to_json().decode() if as_json else lineage_text(found), nl=not as_json)
     return 0
+
+
+def _short(value: object) -> str:
+    """A digest by its first digits; anything else as it is."""
+    text = str(value)
+    return f"{text[:12]}…" if re.fullmatch(r"[0-9a-f]{64}", text) else text
