@@ -98,7 +98,7 @@ CASES = [
     (("License-Expression: LGPL-3.0-or-later",), "allowed", "anyone can replace"),
     (("License-Expression: MPL-2.0",), "allowed", "its own files"),
     (("License-Expression: CC-BY-NC-4.0",), "forbidden", "no commercial use"),
-    (("License-Expression: SSPL-1.0",), "unclear", "no verdict"),
+    (("License-Expression: AFL-3.0",), "unclear", "no verdict"),
     (("License-Expression: apache 2",), "unclear", "did you mean Apache-2.0?"),
     (("License: MIT License", MIT), "allowed", "MIT"),
     (("License: UNKNOWN",), "unclear", "names no licence"),
