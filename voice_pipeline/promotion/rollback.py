@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 from voice_pipeline import consent
-from voice_pipeline.bundle.format import ManifestError, read_manifest
+from voice_pipeline.bundle.format import CONSENT_NAME, ManifestError, read_manifest
 from voice_pipeline.failures import Blocker, VoiceFailure
 from voice_pipeline.licensing import gate
 from voice_pipeline.promotion import registry, releases, signing
@@ -45,8 +45,8 @@ def run(
     """
     name = voice.voice_profile_id
     by = registry.operator(by)
-    day, at = moment(today)
     with registry.changing(store, name):
+        day, at = moment(today)
         entries = registry.heal(store, name, by=by, at=at)
         number, facts = _target(store, name, entries, to)
         found = tuple(dict.fromkeys(_blockers(project, voice, store, number, facts, day)))
@@ -94,8 +94,13 @@ def _blockers(project: Path, voice: Voice, store: Store, number: int, facts: Fac
     trained = provenance.job_type if provenance else None
     if trained is not None and trained not in PROMOTABLE_JOB_TYPES:
         yield Blocker("lane_not_promotable", f"its bundle was trained as {trained}, which is never promoted")
-    yield from gate.judge(project, voice, store, bundle).found()
+    # The config's consent may have been given after this release, anew; the release stands on its own.
+    mark = consent.read_revocation(store, name)
+    problem = consent.carried_problem(bundle / CONSENT_NAME, today, voice_id=name, revocation=mark)
+    if problem is not None:
+        yield Blocker("consent_missing", problem)
+    yield from gate.judge_release(project, bundle, today)
     trusted = signing.verification_key(store=store)
     if trusted is not None:
-        for problem in signing.attestation_problems(bundle, trusted, validated=True):
-            yield Blocker("verification_failed", str(problem))
+        for fault in signing.attestation_problems(bundle, trusted, validated=True):
+            yield Blocker("verification_failed", str(fault))
