@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.nemo_archive import NemoArchive, open_archive
+from voice_pipeline.store import sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.text.nemo_tokenizer import tokenizer_config
 from voice_pipeline.training.nemo.models import fastpitch_config, hifigan_config
@@ -109,15 +110,29 @@ def check_base(project: Path, voice: Voice, model: Model, recipe: Recipe, fronte
     path = project / base.path
     if not path.is_file():
         raise VoiceFailure("base_checkpoint_missing", "no such file", voice=name, file=base.path)
-    expected = _declared(project / base.manifest, name, base.manifest)
+    declared, found = _declared(project / base.manifest, name, base.manifest), sha256_file(path)
+    if found != declared:
+        detail = f"its sha256 is {found[:12]}…, but its weights manifest says {declared[:12]}…"
+        raise VoiceFailure("weights_checksum_mismatch", detail, voice=name, file=base.path)
+    file = BaseFile(path=path.resolve(), sha256=found)
     try:
-        with open_archive(path, sha256=expected) as archive:
-            found = differences(model, recipe, frontend, archive)
+        check_file(model, file, recipe, frontend)
     except VoiceFailure as failure:
         raise VoiceFailure(failure.reason, failure.detail, voice=name, file=base.path) from failure
+    return file
+
+
+def check_file(model: Model, base: BaseFile, recipe: Recipe, frontend: TextFrontend) -> None:
+    """Check the safety of a base and its fit.
+
+    Raises VoiceFailure ``base_checkpoint_missing``, ``base_checkpoint_unsafe``, ``base_checkpoint_incompatible``.
+    """
+    if not base.path.is_file():
+        raise VoiceFailure("base_checkpoint_missing", "there is no such file", file=base.path)
+    with open_archive(base.path, sha256=base.sha256) as archive:
+        found = differences(model, recipe, frontend, archive)
     if found:
-        raise VoiceFailure("base_checkpoint_incompatible", listed(found), voice=name, file=base.path)
-    return BaseFile(path=path.resolve(), sha256=archive.sha256)
+        raise VoiceFailure("base_checkpoint_incompatible", listed(found), file=base.path)
 
 
 def differences(model: Model, recipe: Recipe, frontend: TextFrontend, archive: NemoArchive) -> list[str]:

@@ -253,7 +253,7 @@ def test_a_base_of_another_size_is_incompatible(
     larger = tiny.model_copy(update={"fastpitch": tiny.fastpitch.model_copy(update={"hidden": 24})})
     training = new_training("larger", recipe=larger, base=base_of(unbroken, "fastpitch"))
     assert zygote.run(training) == 2
-    assert "word_emb" in ended(training, 2, "base_checkpoint_incompatible")
+    assert "fastpitch.hidden: 16 in the base, 24 in the recipe" in ended(training, 2, "base_checkpoint_incompatible")
 
 
 def test_a_base_of_another_vocabulary_is_incompatible(

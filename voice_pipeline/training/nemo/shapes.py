@@ -51,11 +51,8 @@ def hifigan_shapes(config: Mapping[str, Any]) -> Shapes:
         name = f"generator.ups.{stage}"  # a transposed convolution: its weight has the input's channels first
         found.update({f"{name}.bias": (channels,), f"{name}.weight_g": (2 * channels, 1, 1)})
         found[f"{name}.weight_v"] = (2 * channels, channels, kernel)
-        kernels, dilations = generator["resblock_kernel_sizes"], generator["resblock_dilation_sizes"]
-        for block, (size, steps) in enumerate(zip(kernels, dilations, strict=True)):
-            found.update(
-                _resblock(f"generator.resblocks.{stage}.{block}", generator["resblock"], channels, size, steps)
-            )
+        for block, size in enumerate(generator["resblock_kernel_sizes"]):
+            found.update(_resblock(f"generator.resblocks.{stage}.{block}", generator["resblock"], channels, size))
     found.update(_weight_normed("generator.conv_post", 1, channels, 7))
     found.update(_period_discriminators(small=config["debug"]))
     found.update(_scale_discriminators(small=config["debug"]))
@@ -115,9 +112,10 @@ def _predictor(name: str, config: Mapping[str, Any]) -> _Named:
     yield from _layer(f"{name}.fc", 1, size)
 
 
-def _resblock(name: str, kind: int, channels: int, kernel: int, dilations: list[int]) -> _Named:
-    for owner in ("convs1", "convs2") if kind == 1 else ("convs",):
-        for number, _dilation in enumerate(dilations):
+def _resblock(name: str, kind: int, channels: int, kernel: int) -> _Named:
+    owners, layers = (("convs1", "convs2"), 3) if kind == 1 else (("convs",), 2)
+    for owner in owners:
+        for number in range(layers):
             yield from _weight_normed(f"{name}.{owner}.{number}", channels, channels, kernel)
 
 

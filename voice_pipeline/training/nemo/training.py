@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voice_pipeline.atomic import read_json, write_json
-from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.store import Store, sha256_file
+from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.text.nemo_tokenizer import tokenizer_config, write_phoneme_dict
+from voice_pipeline.training.base_check import check_file
 from voice_pipeline.training.nemo import acoustic, vocoder
 from voice_pipeline.training.nemo.base_weights import start_from
 from voice_pipeline.training.nemo.batches import Utterances
@@ -73,9 +74,10 @@ def train(spec: TrainingSpec, reporter: Reporter, interruption: Interruption) ->
 
     Returns the figures of result.json that a person judges. Raises VoiceFailure.
     """
-    for base in spec.base.values():  # before the seconds that NeMo's import takes
-        if not base.path.is_file():
-            raise VoiceFailure("base_checkpoint_missing", "there is no such file", file=base.path)
+    if spec.base:  # before the seconds that NeMo's import takes
+        frontend = TextFrontend.load(spec.path(spec.frontend))
+        for model, base in spec.base.items():
+            check_file(model, base, spec.recipe, frontend)
     import_nemo()
     interruption.check()
     return _Training(spec, reporter, interruption).run()
@@ -83,8 +85,6 @@ def train(spec: TrainingSpec, reporter: Reporter, interruption: Interruption) ->
 
 class _Training:
     def __init__(self, spec: TrainingSpec, reporter: Reporter, interruption: Interruption) -> None:
-        from voice_pipeline.text.frontend import TextFrontend
-
         self.spec = spec
         self.recipe = spec.recipe
         self.reporter = reporter
