@@ -45,7 +45,10 @@ MAX_TEXT_BYTES = 1 << 20  # the longest licence texts have some 50 kB
 MAX_LEDGER_BYTES = 64 << 20
 _TEXT_LINK = re.compile(r"texts/([A-Za-z0-9][A-Za-z0-9._-]*\.txt)#sha256=([0-9a-f]{64})")
 _ONE_DAY = timedelta(days=1)  # a day begins at other times elsewhere
-_SAYS_NO = re.compile(r"non-?commercial|research (purposes )?only|only for research", re.IGNORECASE)
+# The Unlicense says "for any purpose, commercial or non-commercial".
+_SAYS_NO = re.compile(
+    r"(?<!commercial or )(?<!commercial and )non-?commercial|research (purposes )?only|only for research", re.IGNORECASE
+)
 
 
 # -- age and texts -------------------------------------------------------------------------------------------------
@@ -121,11 +124,12 @@ def _text_faults(entry: KnownWeights, project: Path, policy: Policy) -> Iterator
         yield text.detail
         return
     decision = policy.decide(entry.weights_license)
+    text = " ".join(text.split())
     no = _SAYS_NO.search(text)
     if no is not None and decision.verdict == "allowed":
         yield f"{entry.license_text} says {no[0]!r}, which {decision.expression} does not: read it again"
     known = policy.licenses.get(decision.expression)
-    if known is not None and known.says and known.says.lower() not in " ".join(text.lower().split()):
+    if known is not None and known.says and known.says.lower() not in text.lower():
         yield f"{entry.license_text} is not the text of {decision.expression}: {known.says!r} does not stand in it"
 
 
@@ -352,8 +356,12 @@ def share_alike_blockers(
     """Whether the voice is handed on as the share-alike licences of its ``shipped`` parts (name, expression) ask.
 
     A voice is taken for an adaptation of its base weights and recordings. Its licence must be one that all of them
-    accept; where none is, the voice cannot be handed on at all.
+    accept; where none is, the voice cannot be handed on at all. A licence of the voice that cannot be read is refused
+    too, whatever the parts ask.
     """
+    fault = None if voice_license is None else policy.fault(voice_license)
+    if fault is not None:
+        return (Blocker("license_unclear", f"the voice's license: {fault}"),)
     parts = sorted((name, expression) for name, expression in shipped)
     asking = [(name, expression, policy.under(expression)) for name, expression in parts]
     asking = [one for one in asking if one[2] is not None and policy.decide(one[1]).share_alike]

@@ -118,6 +118,14 @@ class Policy(BaseModel):
             return error.decision
         return replace(self._judge(tree), expression=str(tree.render()))
 
+    def fault(self, expression: str) -> str | None:
+        """Why no licence can be read in ``expression``; None where one can, whatever the policy thinks of it."""
+        try:
+            self._parse(expression)
+        except _UnreadableError as error:
+            return error.decision.reason
+        return None
+
     def under(self, expression: str) -> frozenset[str] | None:
         """The licences under which what is made from a part under ``expression`` may be handed on.
 

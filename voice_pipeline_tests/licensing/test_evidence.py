@@ -148,6 +148,8 @@ def test_mit_is_not_put_on_a_text_that_is_another(project: Path) -> None:
     found = faults(project, entry=stored(project, mit + b"\nFor non-commercial use.\n"))
     assert "says 'non-commercial', which MIT does not" in found
     assert "research only" in faults(project, entry=stored(project, mit + b"\nResearch only.\n")).lower()
+    unlicense = b"for any purpose, commercial or\nnon-commercial, and by any means"
+    assert faults(project, entry=stored(project, unlicense, weights_license="Unlicense")) == ""
     assert "not UTF-8" in faults(project, entry=stored(project, b"\xff" + mit))
     assert "larger than" in faults(project, entry=stored(project, mit + b" " * (1 << 20)))
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voice_pipeline.licensing.evidence import share_alike_blockers
 from voice_pipeline.licensing.policy import Policy, load_policy
@@ -192,6 +194,9 @@ SHARE_ALIKE = [
     ("MIT",           ["CC-BY-SA-3.0"],                 "the voice's license is MIT"),
     ("CC-BY-SA-4.0 OR MIT", ["CC-BY-SA-4.0"],           "set license"),                 # who takes MIT shares nothing
     (None,            ["CC-BY-SA-3.0"],                 "names no licence"),
+    ("apache 2.0",    ["MIT"],                          "did you mean Apache-2.0?"),    # nobody could read it
+    ("LicenseRef-Ours", ["MIT"],                        None),                          # terms of one's own
+    ("LicenseRef-Ours", ["CC-BY-SA-4.0"],               "set license"),
     (None,            ["CC-BY-SA-1.0", "CC-BY-SA-4.0"], "contradict each other"),
     ("CC-BY-SA-4.0",  ["CC-SA-1.0", "CC-BY-SA-4.0"],    "contradict each other"),
     ("GPL-2.0-only",  ["GPL-2.0-only", "CC-BY-SA-4.0"], "contradict each other"),
@@ -222,6 +227,28 @@ def test_share_alike(voice_license: str | None, shipped: list[str], told: str | 
     blockers = share_alike_blockers(voice_license, parts, policy())
     assert [blocker.reason for blocker in blockers] == ([] if told is None else ["license_unclear"])
     assert told is None or told in blockers[0].detail
+
+
+share_alike = st.lists(
+    st.sampled_from([key for key, facts in policy().licenses.items() if facts.share_alike] + ["MIT", "CC-BY-4.0"]),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(deadline=None)
+@given(share_alike)
+def test_what_is_advised_helps(shipped: list[str]) -> None:
+    """Every licence that a blocker tells to set is accepted; where it tells none, no licence would be."""
+    parts = [(f"part {number}", expression) for number, expression in enumerate(shipped)]
+    blockers = share_alike_blockers(None, parts, policy())
+    if not blockers:
+        assert not any(policy().decide(expression).share_alike for expression in shipped)
+    elif "contradict" in blockers[0].detail:
+        assert all(share_alike_blockers(key, parts, policy()) for key in policy().licenses)
+    else:
+        advised = blockers[0].detail.split("set license: ")[1].removesuffix(" in its config").split(" or ")
+        assert all(share_alike_blockers(key, parts, policy()) == () for key in advised)
 
 
 def test_the_table_is_as_long_as_promised_and_holds_nothing_twice() -> None:
