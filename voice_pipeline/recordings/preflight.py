@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +91,7 @@ def run(
 ) -> PreflightRecord:
     """Check and measure the recordings of ``voice``, and write the record, the table of files and two pictures.
 
-    ``today`` is the day for which the consent must hold. ``progress(current, total)`` counts seconds of audio.
+    ``today`` is the day for which the consent must hold, by default UTC's. ``progress(current, total)`` counts seconds of audio.
     Files that were measured before are not measured again; the checks of path, size and consent are always made.
 
     Raises VoiceFailure: ``missing_audio_path``, ``lfs_pointer``, ``audio_too_small``, ``audio_undecodable``,
@@ -109,7 +109,7 @@ def run(
         record = _judge(recordings, digests, digest, key, voice, store, progress)
     else:
         record = known
-    check_consent(project, voice, store, today or date.today())
+    check_consent(project, voice, store, today or datetime.now(UTC).date())
     if record is not known:
         write_json(store.record(voice.voice_profile_id, STAGE), record.model_dump(mode="json"))
     return record

@@ -13,6 +13,7 @@ import yaml
 
 from voice_pipeline import consent
 from voice_pipeline.atomic import exclusive, read_json, write_json
+from voice_pipeline.bundle.speaking import bundle_of
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.promotion import links, promote, registry, revoke, revoked_config
@@ -141,6 +142,26 @@ def test_nothing_need_be_promoted(place: Place) -> None:
     assert done.withdrawn is None and done.marked
     assert "Nothing was promoted." in done.lines()
     assert not place.may_be_trained()
+
+
+def test_the_command_line_does_not_speak_with_it_either(place: Place) -> None:
+    def bundle() -> Path:
+        folder = place.store.bundle("ada")
+        write_json(folder / "manifest.json", {})
+        write_json(folder / "consent.json", consent.public_record(place.voice))
+        return folder
+
+    place.configure(granted_on=date(2020, 1, 1))  # long before the clock of whatever machine this runs on
+    newest = bundle()
+    assert bundle_of(place.store, "ada") == newest
+    place.revoke(date(2020, 2, 1))
+    for _ in range(2):
+        with pytest.raises(VoiceFailure, match=r"consent_missing.*ada: .*was revoked|has revoked"):
+            bundle_of(place.store, "ada")
+        bundle()  # built again with the config that says revoked
+    place.configure(granted_on=date(2020, 2, 1), evidence_sha256=NEW)
+    bundle()
+    assert bundle_of(place.store, "ada") == newest
 
 
 # -- a consent given anew --------------------------------------------------------------------------
