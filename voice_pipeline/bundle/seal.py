@@ -68,11 +68,13 @@ def add_attestation(folder: Path, envelope: bytes) -> BundleManifest:
 def remove_attestation(folder: Path) -> BundleManifest:
     """Take an earlier promotion's envelope out of the bundle, if there is one. Returns the manifest as it is then.
 
-    Raises VoiceFailure ``bundle_invalid`` for a bundle that is not whole.
+    Raises VoiceFailure ``bundle_invalid`` for a bundle that has one and is not whole; ManifestError, OSError.
     """
-    require_valid(folder)
     before = read_manifest(folder)
-    return before if before.entry(ATTESTATION_NAME) is None else _with_file(folder, before, ATTESTATION_NAME, None)
+    if before.entry(ATTESTATION_NAME) is None:
+        return before
+    require_valid(folder)
+    return _with_file(folder, before, ATTESTATION_NAME, None)
 
 
 def _with_file(folder: Path, before: BundleManifest, path: str, data: bytes | None) -> BundleManifest:

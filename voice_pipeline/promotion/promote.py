@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from voice_pipeline.atomic import write_bytes, write_json
+from voice_pipeline.bundle.seal import remove_attestation
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import VoiceFailure, disk_errors
 from voice_pipeline.promotion import registry, releases, signing, statement
@@ -145,6 +146,8 @@ def _write_documents(folder: Path, found: Verification, signer: CryptoSigner | N
     write_bytes(folder / STATEMENT, stated)
     if signer is not None:
         signing.attest(folder / BUNDLE, stated, signer)
+    else:
+        remove_attestation(folder / BUNDLE)  # of the release that it was copied from: this promotion signs nothing
 
 
 def _promoted_already(store: Store, voice: str, entries: tuple[Entry, ...], facts: Facts) -> Entry | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from voice_pipeline.bundle.format import manifest_bytes, read_manifest
 from voice_pipeline.bundle.validation import validate_bundle
+from voice_pipeline.promotion import registry, releases
 from voice_pipeline.promotion.signing import TrustedKeys, attestation_problems, keygen, signed_by, verification_key
 from voice_pipeline.promotion.statement_format import parse_statement
 from voice_pipeline.store import Store
@@ -83,6 +85,21 @@ def test_a_flipped_bit_in_any_file_of_the_release_is_refused(signed: tuple[Path,
         tried += 1
     assert tried > 15
     assert attestation_problems(bundle, trusted) == []
+
+
+def test_a_release_that_is_promoted_again_without_a_key_carries_no_old_signature(
+    signed: tuple[Path, TrustedKeys], tmp_path: Path
+) -> None:
+    shutil.copytree(signed[0].parents[4], tmp_path / "project", symlinks=True)
+    ready = ReadyVoice(tmp_path / "project")
+    shutil.rmtree(ready.bundle)
+    shutil.copytree(ready.store.release(NAME, 1) / "voice_bundle", ready.bundle)
+    record = ready.promote()
+    entry = registry.current(ready.store, NAME)
+    assert entry is not None and (entry.release, record.release, entry.signed_by) == (2, 2, None)
+    assert releases.problems(ready.store, NAME, 2, entry.facts()) == ()
+    found = attestation_problems(ready.store.release(NAME, 2) / "voice_bundle", signed[1])
+    assert [problem.code for problem in found] == ["signature_missing"]
 
 
 @pytest.mark.slow
