@@ -56,6 +56,7 @@ def make_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         speaker.close()
+        trainings.close()
 
     routes = [
         Route("/health", voices.health),
@@ -67,9 +68,9 @@ def make_app(
         Route("/api/agi/training-trace/export", trainings.export),
     ]
     guard = Middleware(Guard, hosts=hosts, routes=[route.path for route in routes])
-    return Starlette(
-        routes=routes, middleware=[guard], lifespan=lifespan, exception_handlers={HTTPException: _no_route}
-    )
+    app = Starlette(routes=routes, middleware=[guard], lifespan=lifespan, exception_handlers={HTTPException: _no_route})
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -59,15 +59,13 @@ class Guard:
             try:
                 self._check(scope)
                 await self._app(scope, receive, guarded)
-            except ServingError as error:
-                if status:
-                    raise
-                await error.response()(scope, receive, guarded)
             except Exception as error:
-                LOG.error("request failed: %s at %s", type(error).__name__, place_of(error))
-                if not status:
-                    message = "a defect of this server; its log says where"
-                    await ServingError("internal_error", message).response()(scope, receive, guarded)
+                refusal = error if isinstance(error, ServingError) else None
+                if refusal is None or status:
+                    LOG.error("request failed: %s at %s", type(error).__name__, place_of(error))
+                if not status:  # else the answer has begun: uvicorn breaks the connection off
+                    refusal = refusal or ServingError("internal_error", "a defect of this server; its log says where")
+                    await refusal.response()(scope, receive, guarded)
         finally:
             self._log(scope, status, time.monotonic() - started, fields)
 
@@ -118,5 +116,5 @@ def _same_origin(headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return True
-    parts = urlsplit(origin) if origin.startswith(("http://", "https://")) else None
-    return parts is not None and parts.netloc.lower() == headers.get("host", "").lower()
+    scheme, _, address = origin.partition("://")
+    return scheme in ("http", "https") and address.lower() == headers.get("host", "").lower()

@@ -11,8 +11,10 @@ import json
 import logging
 import os
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -24,6 +26,7 @@ from voice_pipeline.serving.errors import ServingError, new_trace_id
 from voice_pipeline.serving.guard import require_local
 from voice_pipeline.serving.requests import parse_object, trace_id_of
 from voice_pipeline.serving.speaking import place_of
+from voice_pipeline.serving.workers import Workers
 from voice_pipeline.store import Store
 
 LOG = logging.getLogger("voice_pipeline.serving")
@@ -32,6 +35,7 @@ MAX_ADAPTER_BYTES = 1 << 20
 MAX_RESET_BYTES = 4096
 DEFAULT_LIMIT, MAX_LIMIT = 1000, 100_000  # traces of one export; the newest
 VERIFICATIONS_WAITING = 4  # beside the one at work; each hashes all evidence of a voice
+ADAPTER_RETRY_SECONDS = 5.0
 _BLOCK = 64 << 10  # bytes of traces sent at once
 
 
@@ -41,8 +45,7 @@ class TrainingRoutes:
     def __init__(self, project: Path, store: Store) -> None:
         self._project = project
         self._store = store
-        self._verifying = asyncio.Semaphore(1)
-        self._asked = 0
+        self._verifying = Workers(threads=1, waiting=VERIFICATIONS_WAITING)
 
     async def status(self, request: Request) -> Response:
         """The latest train_status.json of any voice, as it is stored."""
@@ -79,23 +82,32 @@ class TrainingRoutes:
         except ServingError as error:
             return error.response(trace_id)
 
-    async def _verified(self, value: dict[str, object]) -> dict[str, object]:
+    async def _verified(self, value: dict[str, Any]) -> dict[str, Any]:
         from voice_pipeline.promotion import (
             adapter,
         )  # with all that judges a voice: a server that only speaks waits not
 
-        if self._asked > VERIFICATIONS_WAITING:
-            raise ServingError("adapter_busy", "other verifications wait already; try again soon", retry_after=5)
-        self._asked += 1
+        def work(abandoned: threading.Event) -> dict[str, Any]:
+            return adapter.answer(self._project, self._store, value)
+
         try:
-            async with self._verifying:
-                return await run_in_threadpool(adapter.answer, self._project, self._store, value)
+            job = self._verifying.submit(work)
+        except ServingError:
+            message = "other verifications wait already; try again soon"
+            raise ServingError("adapter_busy", message, retry_after=ADAPTER_RETRY_SECONDS) from None
+        try:
+            result: dict[str, Any] = await asyncio.wrap_future(job.result)
+            return result
         except ConfigError as error:
             raise ServingError("invalid_request", str(error)) from None
         except VoiceFailure as failure:
             raise ServingError("adapter_failed", failure.detail, reason=failure.reason) from None
         finally:
-            self._asked -= 1
+            self._verifying.abandon(job)
+
+    def close(self) -> None:
+        """Take no more verifications."""
+        self._verifying.stop()
 
     async def export(self, request: Request) -> Response:
         """The newest traces as JSON Lines, oldest first, streamed."""
