@@ -81,7 +81,8 @@ def notice(facts: Facts) -> bytes:
     lines = [
         f"{_line(voice.display_name)} ({voice.voice_profile_id})",
         "",
-        *textwrap.wrap(f"A synthetic voice. What it says was never said by a person. {facts.speaker}", _WIDTH),
+        "A synthetic voice. What it says was never said by a person.",
+        f"Speaker: {facts.speaker}",  # not wrapped: no line begins with words of somebody else's
         f"Licence of the voice: {_line(license_name)}",
         "",
         *textwrap.wrap(

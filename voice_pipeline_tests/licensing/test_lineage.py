@@ -293,7 +293,7 @@ def test_the_tree(tmp_path: Path) -> None:
         assert line.startswith(wanted.rsplit(" names no", 1)[0])
 
 
-@pytest.mark.parametrize("boxes", [2, 15, 70])
+@pytest.mark.parametrize("boxes", [2, 42])
 def test_the_picture(boxes: int, tmp_path: Path) -> None:
     weights = [known("joe", trained_on=[f"data-{n}" for n in range(boxes)])]
     found = built(tmp_path, weights, {f"data-{n}": "MIT" for n in range(boxes)}, None, None)
