@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,11 @@ import typer
 
 from voice_pipeline.commands.options import JsonOption, StoreOption, open_store
 
+_KEY_ENVIRONMENT = "VOICE_VERIFICATION_KEY"
 KeyOption = Annotated[
     Path | None,
     typer.Option(
-        "--key", envvar="VOICE_VERIFICATION_KEY", help="The public key that must have signed, or a folder of such keys."
+        "--key", envvar=_KEY_ENVIRONMENT, help="The public key that must have signed, or a folder of such keys."
     ),
 ]
 
@@ -29,7 +31,7 @@ def verify_bundle(
 
     problems = validate_bundle(folder)
     signers: tuple[str, ...] = ()
-    if key is not None:
+    if key is not None or _KEY_ENVIRONMENT in os.environ:  # set, but empty: a mistake, told by verification_key
         from voice_pipeline.promotion import signing
 
         trusted = signing.verification_key(key)

@@ -18,19 +18,21 @@ from securesystemslib.signer import CryptoSigner
 from voice_pipeline.bundle.format import content_digest, manifest_bytes, read_manifest
 from voice_pipeline.bundle.seal import remove_attestation
 from voice_pipeline.bundle.validation import validate_bundle
+from voice_pipeline.cli import main
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion.signing import (
     MAX_ENVELOPE_BYTES,
     SignatureInvalidError,
     attest,
     attestation_problems,
+    load_signer,
     sign,
     signed_by,
     verify,
 )
 from voice_pipeline.promotion.statement import make
 from voice_pipeline.promotion.statement_format import parse_statement
-from voice_pipeline.store import canonical_json
+from voice_pipeline.store import Store, canonical_json
 from voice_pipeline_tests.bundle.small_bundle import entry
 from voice_pipeline_tests.promotion.signed_bundle import (
     CERTIFICATE,
@@ -457,3 +459,32 @@ def test_a_signature_can_be_taken_out_again(signed: Path, tmp_path: Path) -> Non
         assert validate_bundle(signed) == [] and not (signed / NAME).exists()
         assert (signed / "manifest.json").read_bytes() == (never / "manifest.json").read_bytes()
     assert [problem.split(":")[0] for problem in told(signed)] == ["signature_missing"]
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_the_command_checks_the_signature(
+    signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    unsigned = write_bundle(tmp_path / "unsigned")
+    assert main(["keygen", "-o", str(tmp_path / "keys/a.key"), "--store", str(tmp_path / "store")]) == 0
+    key = str(tmp_path / "keys/a.key.pub")
+    attest(
+        signed,
+        make(decision(signed), CERTIFICATE, signed),
+        load_signer(Path(key).with_suffix(""), Store(tmp_path / "store")),
+    )
+    capsys.readouterr()
+    assert main(["verify-bundle", str(signed), "--key", key]) == 0
+    assert capsys.readouterr().out.startswith("bundle valid, signed by ")
+    assert main(["verify-bundle", str(unsigned), "--key", key]) == 3
+    assert capsys.readouterr().out.startswith("signature_missing: ")
+    monkeypatch.setenv("VOICE_VERIFICATION_KEY", key)
+    assert main(["verify-bundle", str(unsigned)]) == 3
+    monkeypatch.setenv("VOICE_VERIFICATION_KEY", "")
+    assert main(["verify-bundle", str(signed)]) == 64
+    assert "VOICE_VERIFICATION_KEY is set, but empty" in capsys.readouterr().err
+    monkeypatch.delenv("VOICE_VERIFICATION_KEY")
+    assert main(["verify-bundle", str(unsigned)]) == 0
