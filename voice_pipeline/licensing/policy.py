@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from voice_pipeline.store import sha256_file
 from voice_pipeline.voice import parse_strict
 
 POLICY_PATH = Path("configs/licensing/policy.yaml")
@@ -294,9 +295,25 @@ class _UnreadableError(ValueError):
         super().__init__(reason)
 
 
+_MAX_READ = 8
+_read: dict[str, Policy] = {}  # sha256 of the file -> what it says; reading it takes a third of a second
+
+
 def load_policy(project: Path) -> Policy:
     """The policy of a project. Raises ConfigError that names the file and the field."""
-    return parse_strict(Policy, project / POLICY_PATH)
+    path = project / POLICY_PATH
+    try:
+        digest = sha256_file(path)
+    except OSError:
+        digest = ""  # what is wrong is told below
+    policy = _read.get(digest)
+    if policy is None:
+        policy = parse_strict(Policy, path)
+        if sha256_file(path) == digest:  # nobody wrote to it meanwhile
+            while len(_read) >= _MAX_READ:
+                _read.pop(next(iter(_read)), None)
+            _read[digest] = policy
+    return policy
 
 
 def _joined(operator: str, parts: list[LicenseDecision]) -> LicenseDecision:

@@ -166,3 +166,14 @@ def test_a_wrong_policy_is_refused(tmp_path: Path, text: str, told: str) -> None
     with pytest.raises(ConfigError, match=r"policy\.yaml") as caught:
         load_policy(tmp_path)
     assert told in str(caught.value)
+
+
+def test_an_edited_policy_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / POLICY_PATH
+    path.parent.mkdir(parents=True)
+    for verdict in ("allowed", "unclear", "allowed"):
+        path.write_text(f"licenses: {{MIT: {{verdict: {verdict}, reason: x}}}}")
+        assert load_policy(tmp_path).decide("MIT").verdict == verdict
+    path.unlink()
+    with pytest.raises(ConfigError, match="no such file"):
+        load_policy(tmp_path)
