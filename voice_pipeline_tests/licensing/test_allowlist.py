@@ -5,12 +5,14 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.licensing.allowlist import (
     ALLOWLIST_PATH,
     MANIFESTS_PATH,
     TEXTS_PATH,
+    Allowlist,
     KnownWeights,
     Packaged,
     load_allowlist,
@@ -179,3 +181,10 @@ def test_wrong_records_are_refused(tmp_path: Path) -> None:
             load_allowlist(tmp_path)
     shutil.copyfile(PROJECT / ALLOWLIST_PATH, path)
     assert load_allowlist(tmp_path) == load_allowlist(PROJECT)
+
+
+def test_the_documented_entry_is_one() -> None:
+    text = (PROJECT / "docs/licensing.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0].replace("…", "a" * 64)
+    (entry,) = Allowlist.model_validate({"weights": yaml.safe_load(example)}).weights
+    assert set(entry.model_dump(exclude_unset=True)) == set(KnownWeights.model_fields) - {"packaged", "relicensed"}

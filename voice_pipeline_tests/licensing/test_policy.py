@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from license_expression import get_spdx_licensing
 
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.licensing.policy import POLICY_PATH, Policy, load_policy
@@ -177,3 +179,43 @@ def test_an_edited_policy_is_read_again(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ConfigError, match="no such file"):
         load_policy(tmp_path)
+
+
+def families() -> list[str]:
+    symbols = get_spdx_licensing().known_symbols.values()
+    keys = {symbol.key for symbol in symbols if not symbol.is_exception}
+    return sorted(key for key in keys if re.match(r"(CC-(BY|SA)|A?GPL-|LGPL-)", key) and "GPL-CC" not in key)
+
+
+@pytest.mark.parametrize("key", families())
+def test_no_version_of_a_family_is_forgotten(policy: Policy, key: str) -> None:
+    """SPDX's Creative Commons and GNU licences, all versions and ports, are judged by the letters of their names."""
+    decision = policy.decide(key)
+    elements = set(key.split("-"))
+    if key.startswith("CC-"):
+        assert decision.verdict == ("forbidden" if elements & {"NC", "ND"} else "allowed")
+        assert decision.attribution is ("BY" in elements)
+        assert decision.share_alike is ("SA" in elements)
+        assert decision.redistribution is ("ND" not in elements)
+    else:
+        assert (decision.verdict, decision.share_alike) == ("unclear", True)
+
+
+def test_share_alike_accepts_the_same_elements_and_no_earlier_version(policy: Policy) -> None:
+    def version(key: str) -> float:
+        return float(re.findall(r"\d\.\d", key)[0])
+
+    for key, facts in policy.licenses.items():
+        if key.startswith("CC-BY-SA-"):
+            accepted = [other for other in facts.accepts if other.startswith("CC-")]
+            assert all(other.startswith("CC-BY-SA-") and version(other) >= version(key) for other in accepted)
+            assert ("CC-BY-SA-4.0" in facts.accepts) is (version(key) in (2.0, 2.1, 2.5, 3.0))
+
+
+def test_the_documented_answers_are_those_that_are_given(policy: Policy) -> None:
+    text = (PROJECT / "docs/licensing.md").read_text()
+    answers = [line for line in text.splitlines() if line.startswith("'")]
+    assert len(answers) == 3
+    for answer in answers:
+        assert policy.decide(answer.split("'")[1]).reason == answer
+    assert f"{policy.evidence.max_age_days} days" in text
