@@ -41,6 +41,7 @@ class Revoked:
     marked: bool  # False: the mark was there already
     withdrawn: Entry | None  # the registry's new entry; None: nothing was promoted
     left: str | None  # what a person still has to edit in the voice's config
+    others: tuple[str, ...]  # voices whose config names the same evidence: they are not revoked by this
 
     def lines(self) -> tuple[str, ...]:
         """The same in short sentences."""
@@ -50,6 +51,8 @@ class Revoked:
             said[0] = f"{name} was revoked already, on {self.revoked_on}."
         said.append("Nothing was promoted." if self.withdrawn is None else "What was promoted is withdrawn.")
         said.append(f"Still to do by hand: {self.left}." if self.left else "Its config says so.")
+        if self.others:
+            said.append(f"On the same consent stand, and are not revoked by this: {', '.join(self.others)}.")
         said.append("Copies that were handed out are not reached by this: see docs/consent.md.")
         return tuple(said)
 
@@ -97,7 +100,7 @@ def revoke(
     if withdrawal_fault is not None:
         held = "the revocation is marked, so nothing speaks or trains; but the registry cannot say so"
         raise _failure(name, held, withdrawal_fault)
-    return Revoked(name, day, marked, withdrawn, left)
+    return Revoked(name, day, marked, withdrawn, left, _on_the_same_evidence(project, name, store))
 
 
 def _mark(project: Path, name: str, store: Store, by: str, reason: str, day: date, now: datetime) -> tuple[bool, date]:
@@ -105,19 +108,25 @@ def _mark(project: Path, name: str, store: Store, by: str, reason: str, day: dat
     before = read_revocation(store, name)
     old = before.mark if before is not None else None
     voice = _config(project, name)
-    holds = old is not None and (voice is None or revoked(_granted(voice), day, before) is not None)
+    known, seen = _evidence(project, name, store, voice), set(old.evidence_sha256 if old is not None else ())
+    if old is None:
+        holds = False
+    elif voice is None:  # it may have named a consent given anew, which nobody can read now
+        holds = day <= old.revoked_on and known <= seen
+    else:
+        holds = revoked(_granted(voice), day, before) is not None
     if old is not None and holds and (old.evidence_known or voice is None):
         return False, old.revoked_on
-    known = _evidence(project, name, store, voice)
+    earliest = day if old is None else old.revoked_on if holds else max(day, old.revoked_on)
     said = {
         "schema": MARK_SCHEMA,
         "voice_profile_id": name,
-        "revoked_on": old.revoked_on if old is not None and holds else day,
+        "revoked_on": earliest,
         "at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "by": by,
         "reason": reason,
-        "evidence_known": voice is not None or bool(known),
-        "evidence_sha256": tuple(sorted(known | set(old.evidence_sha256 if old is not None else ()))),
+        "evidence_known": voice is not None or bool(known) or (old is not None and old.evidence_known),
+        "evidence_sha256": tuple(sorted(known | seen)),
     }
     mark = Mark.model_validate(said)
     write_json(store.revocation(name), mark.model_dump(mode="json", by_alias=True))
@@ -142,6 +151,18 @@ def _evidence(project: Path, name: str, store: Store, voice: Voice | None) -> se
         with contextlib.suppress(OSError):  # the digest in the config is what counts
             found.add(sha256_file(paper) if paper is not None else None)
     return {digest for digest in found if digest is not None}
+
+
+def _on_the_same_evidence(project: Path, name: str, store: Store) -> tuple[str, ...]:
+    """Other voices that stand on what was revoked: another id is not noticed by the mark."""
+    revocation = read_revocation(store, name)
+    digests = set(revocation.mark.evidence_sha256) if revocation is not None and revocation.mark is not None else set()
+    found = []
+    for other in voice_ids(project):
+        voice = _config(project, other) if other != name else None
+        if voice is not None and voice.consent.status == "granted" and voice.consent.evidence_sha256 in digests:
+            found.append(other)
+    return tuple(found)
 
 
 def _recorded(path: Path) -> str | None:

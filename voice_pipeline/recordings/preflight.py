@@ -91,8 +91,8 @@ def run(
 ) -> PreflightRecord:
     """Check and measure the recordings of ``voice``, and write the record, the table of files and two pictures.
 
-    ``today`` is the day for which the consent must hold, by default UTC's. ``progress(current, total)`` counts seconds of audio.
-    Files that were measured before are not measured again; the checks of path, size and consent are always made.
+    ``today`` is the day for which the consent must hold, by default UTC's. ``progress(current, total)`` counts seconds
+    of audio. Files that were measured before are not measured again; the checks of path, size and consent always are.
 
     Raises VoiceFailure: ``missing_audio_path``, ``lfs_pointer``, ``audio_too_small``, ``audio_undecodable``,
     ``config_invalid``, ``consent_missing``, ``disk_full``, ``permission_denied``, ``out_of_memory``.

@@ -228,6 +228,26 @@ def test_a_config_that_is_broken_or_gone_does_not_keep_a_voice_speaking(
     assert place.may_be_trained()
 
 
+def test_a_consent_given_anew_is_revoked_too_when_its_config_is_broken(place: Place) -> None:
+    place.revoke()
+    place.configure(granted_on=TODAY, evidence_sha256=NEW)
+    place.promote(2)
+    config = place.config.read_text()
+    place.config.write_text("a: [")
+    later = date(2026, 6, 20)
+    done = place.revoke(later)
+    assert (done.marked, done.revoked_on) == (True, later)
+    assert place.revoke(later).marked is False
+    place.config.write_text(config)
+    assert not place.may_be_trained()
+
+
+def test_a_clock_set_back_weakens_no_mark(place: Place) -> None:
+    place.revoke()
+    place.configure(granted_on=TODAY, evidence_sha256=NEW)
+    assert place.revoke(date(2026, 1, 1)).revoked_on == TODAY
+
+
 def test_where_nothing_shows_the_old_evidence_no_consent_lifts_the_mark(place: Place) -> None:
     for path in place.store.release("ada", 1).rglob("consent.json"):
         path.unlink()
@@ -249,6 +269,19 @@ def test_a_synthetic_voice_can_be_taken_back_too(place: Place) -> None:
     done = place.revoke()
     assert done.left is not None and "synthetic" in done.left
     assert not place.may_be_trained() and not place.link
+
+
+def test_other_voices_on_the_same_paper_are_named(place: Place) -> None:
+    for name, digest in (("ada_de", OLD), ("eve", NEW)):
+        text = place.config.read_text().replace("voice_profile_id: ada", f"voice_profile_id: {name}")
+        place.config.with_stem(name).write_text(text.replace(OLD, digest))
+    place.config.with_stem("broken").write_text("a: [")
+    done = place.revoke()
+    assert done.others == ("ada_de",)
+    assert "not revoked by this: ada_de." in str(done)
+    assert place.revoke().others == ("ada_de",)
+    revoke.revoke(place.project, "ada_de", place.store, by="dora", reason="she asked", today=TODAY, now=NOW)
+    assert place.revoke().others == ()
 
 
 def test_a_mistyped_name_is_no_revocation(place: Place) -> None:
