@@ -13,9 +13,11 @@ is unpickled here, and no weights are held in memory.
 
 from __future__ import annotations
 
+import ast
 import gzip
 import hashlib
 import io
+import re
 import sys
 import tarfile
 import tempfile
@@ -259,8 +261,19 @@ def _problem_inside(content: bytes) -> str | None:
     if content.startswith(_ARCHIVES) or content[257:262] == b"ustar" or zipfile.is_zipfile(io.BytesIO(content)):
         return "is an archive within the archive"
     if content.startswith(b"\x93NUMPY"):
-        return "is an array of pickled objects" if b"|O" in content[: 2**16] else None
+        return None if _is_of_numbers(content) else "is an array of something else than numbers"
     return pickles.code_in(content)
+
+
+def _is_of_numbers(content: bytes) -> bool:
+    """Whether a file of numpy says that it holds numbers: objects would follow as a pickle."""
+    start = 10 if content[6:7] == b"\x01" else 12
+    length = int.from_bytes(content[8:start], "little")
+    try:
+        kind = ast.literal_eval(content[start : start + min(length, _MOST_HEADER_BYTES)].decode("latin-1"))["descr"]
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
+        return False
+    return isinstance(kind, str) and re.fullmatch("[<>|=]?[biufc][0-9]+", kind) is not None
 
 
 def _config(content: bytes) -> Mapping[str, Any]:

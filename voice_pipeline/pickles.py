@@ -103,11 +103,12 @@ def code_in(data: bytes) -> str | None:
     """What a pickle at the start of ``data`` would run, in a few words; None for plain data and for what is none.
 
     A pickle of the first protocols is text: a list of words may look like the start of one. Such a text counts when
-    it would really call something, or ends as a pickle does.
+    it would really call something, or ends as a pickle does, or gets as far as to name what picklescan knows.
     """
-    if found := _calls(data):
+    found, names = _calls(data)
+    if found is not None:
         return f"is a pickle that {found}"
-    return scan(data)
+    return scan(data) if names or data[:1] == _BINARY_START else None
 
 
 class _Machine:
@@ -260,34 +261,34 @@ def _instructions(stream: BinaryIO, most: int = _MOST_INSTRUCTIONS) -> Iterator[
         raise UnsafePickleError("its pickle breaks off") from error
 
 
-def _calls(data: bytes) -> str | None:
-    """What the pickles at the start of ``data`` would call, or None.
+def _calls(data: bytes) -> tuple[str | None, bool]:
+    """What the pickles at the start of ``data`` would call, or None; and whether they would name anything.
 
     It reads on behind what would end a loader, up to the first byte that is no instruction: so does picklescan, which
     must not be given more than can be looked through.
     """
-    stream, binary, left = io.BytesIO(data), data[:1] == _BINARY_START, _MOST_INSTRUCTIONS
+    stream, binary, left, names = io.BytesIO(data), data[:1] == _BINARY_START, _MOST_INSTRUCTIONS, False
     while stream.tell() < len(data):
         depths, alive, named = [0], True, ""  # depths: values on the stack, since each mark
         try:
             for opcode, argument, _position in _instructions(stream, left):
                 left -= 1
-                if opcode.name in _IMPORTS:
-                    named = str(argument).replace(" ", ".")[:120] if isinstance(argument, str) else opcode.name
-                    if binary:
-                        return f"names {named}"
                 if binary and opcode.name in _REFERENCES:
-                    return "refers to something outside"
+                    return "refers to something outside", names
                 alive = alive and opcode.name not in _REFERENCES and _apply(opcode, depths)
+                if opcode.name in _IMPORTS and (alive or binary):
+                    named, names = str(argument or opcode.name).replace(" ", ".")[:120], True
+                    if binary:
+                        return f"names {named}", names
                 if opcode.name in _CALLS and (alive or binary):
-                    return f"calls {named or 'something'}"
+                    return f"calls {named or 'something'}", names
         except _TooLongError:
-            return "is too long to be looked through"
+            return "is too long to be looked through", names
         except UnsafePickleError:
-            return None
+            return None, names
         if named and alive:
-            return f"names {named}"
-    return None
+            return f"names {named}", names
+    return None, names
 
 
 def _apply(opcode: Any, depths: list[int]) -> bool:

@@ -55,9 +55,23 @@ def test_an_old_python_gets_extraction_filters(tmp_path: object) -> None:
     assert done.stdout == "refused\n"
 
 
+def numpy_file(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
 SHAPES = {"linear.weight": (2, 3)}
 WEIGHTS_MEMBER = member("model_weights.ckpt", weights(SHAPES))
 CONFIG_MEMBER = member("model_config.yaml", b"target: x\n")
+
+
+HARMLESS = (
+    member("./", type=tarfile.DIRTYPE),
+    member("./words.txt", b"cat\ndog\nbird\n"),
+    member(
+        "numbers.npy",
+        b"\x93NUMPY\x01\x00\x3a\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1,), } |O|" + bytes(9),
+    ),
+)
 
 
 def refused(path: Path, reason: str = "base_checkpoint_unsafe", **expected: str) -> str:
@@ -69,7 +83,7 @@ def refused(path: Path, reason: str = "base_checkpoint_unsafe", **expected: str)
 
 
 def test_a_good_archive_is_opened(tmp_path: Path) -> None:
-    path = nemo(tmp_path / "a.nemo", {"target": "x"}, weights(SHAPES), member("./words.txt", b"cat\ndog\nbird\n"))
+    path = nemo(tmp_path / "a.nemo", {"target": "x"}, weights(SHAPES), *HARMLESS)
     for one in (path, compressed(path)):
         with open_archive(one, sha256=sha256_file(one)) as archived:
             assert archived.config == {"target": "x"}
@@ -111,7 +125,10 @@ def test_another_file_than_the_checked_one_is_refused(tmp_path: Path) -> None:
         (member("words.txt", gzip.compress(b"x")), "archive within"),
         (member("other.ckpt", weights(SHAPES)), "archive within"),
         (member("words.txt", b"text" + torch_zip(b"\x80\x02}.")), "archive within"),
-        (member("array.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '|O', }"), "pickled objects"),
+        (member("array.npy", numpy_file("{'descr': '|O', 'shape': ()}")), "else than numbers"),
+        (member("array.npy", numpy_file("{'descr': '\\x4f', 'shape': ()}")), "else than numbers"),
+        (member("array.npy", numpy_file("{'descr': [('a', '|O')]}")), "else than numbers"),
+        (member("array.npy", numpy_file("().__class__")), "else than numbers"),
     ],
     ids=lambda value: value[0].name if isinstance(value, tuple) else "",
 )

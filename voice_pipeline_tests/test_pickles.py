@@ -72,6 +72,7 @@ def test_names_and_shapes_are_read() -> None:
         b"cat\ndog\nbird\n",  # GLOBAL, then BUILD with too little on the stack
         b"CAT  K AE1 T\nCATS  K AE1 T S\n",
         b"code\nopen\nread\n",
+        b"int\nmain\n",  # INST without a mark
         b"Peter\nRuth\n",  # PERSID, which only an unpickler that knows such names would look up
         b"(a)\nb\n",
         b"target: x\nsample_rate: 22050\n",
