@@ -104,7 +104,7 @@ def _age_faults(entry: KnownWeights, manifest: WeightsManifest | None, policy: P
         yield f"nobody says when its licence was checked: add checked_on to {entry.id} in {ALLOWLIST_PATH}"
         return
     days = (today - checked).days
-    if checked > today + _ONE_DAY:
+    if checked - today > _ONE_DAY:
         yield f"its licence was checked on {checked}, which is after today, {today}: correct the date, or the clock"
     elif days > policy.evidence.max_age_days:
         limit = policy.evidence.max_age_days
@@ -112,7 +112,7 @@ def _age_faults(entry: KnownWeights, manifest: WeightsManifest | None, policy: P
             f"its licence was last checked on {checked}, {days} days ago, and {limit} are allowed: compare "
             f"{entry.license_url} with the record, then set checked_on"
         )
-    if entry.relicensed is not None and entry.relicensed.on > today + _ONE_DAY:
+    if entry.relicensed is not None and entry.relicensed.on - today > _ONE_DAY:
         yield f"it is relicensed from {entry.relicensed.on}, which is after today, {today}"
 
 
