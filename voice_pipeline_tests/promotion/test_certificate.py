@@ -18,6 +18,7 @@ from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.promotion.certificate import EvidenceFiles, certificate_hash, certify, integrity_faults
 from voice_pipeline.promotion.verification import verify
 from voice_pipeline.store import Store, canonical_json, sha256_file
+from voice_pipeline_tests.conftest import PROJECT
 from voice_pipeline_tests.ready_voice import NAME, TODAY, ReadyVoice, make_ready_voice
 
 pytestmark = pytest.mark.evaluation
@@ -118,6 +119,13 @@ def test_no_clock_host_run_or_path_of_the_machine_is_in_it(verified: ReadyVoice)
     assert "run-1" not in text
     assert not re.search(r"\d{4}-\d\d-\d\dT", text)
     assert str(TODAY) not in text
+
+
+def test_the_documented_way_to_check_it_works(verified: ReadyVoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (PROJECT / "docs/verification.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(verified.project)
+    exec(code, {})  # of our own page
 
 
 @pytest.fixture
