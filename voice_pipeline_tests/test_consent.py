@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,8 @@ from voice_pipeline import consent
 from voice_pipeline.atomic import write_json
 from voice_pipeline.consent import Mark, Revocation
 from voice_pipeline.store import Store
-from voice_pipeline.voice import Voice
+from voice_pipeline.voice import Consent, Voice
+from voice_pipeline_tests.conftest import PROJECT
 
 TODAY = date(2026, 6, 1)
 PAPER = "I agree."
@@ -435,3 +437,21 @@ json_values = st.recursive(
 def test_any_record_gives_a_decision(changes: dict[str, Any]) -> None:
     said = consent.record_problem({**consent.public_record(voice()), **changes}, TODAY)
     assert said is None or isinstance(said, str)
+
+
+# -- the document ----------------------------------------------------------------------------------
+
+DOCUMENT = (PROJECT / "docs/consent.md").read_text(encoding="utf-8")
+
+
+def test_the_documents_examples_are_what_it_says() -> None:
+    person, program = (yaml.safe_load(block.split("```")[0]) for block in DOCUMENT.split("```yaml")[1:3])
+    one = voice(person["consent"], {}, language=person["language"], distribution=person["distribution"])
+    assert found(one) is None
+    assert set(person["consent"]) | {"revoked_on"} == set(Consent.model_fields)
+    assert found(voice(program["consent"], {})) is None
+
+
+def test_the_document_names_every_field() -> None:
+    for field in [*Consent.model_fields, "distribution"]:
+        assert f"`{field}`" in DOCUMENT, field

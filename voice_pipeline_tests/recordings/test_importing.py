@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from voice_pipeline.cli import main
 from voice_pipeline.consent import problem
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.recordings import preflight
@@ -247,6 +248,28 @@ def test_everything_that_was_agreed_to_is_written_and_explained(project: Path) -
     assert "set it to what is covered" in said(imported)  # the voice is handed on worldwide
     for line in imported.path.read_text().split("consent:")[1].splitlines()[3:-1]:
         assert "  # " in line or "status" in line, line
+
+
+def test_the_command_takes_everything_that_was_agreed_to(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ljspeech(project / "data" / "anna")
+    (project / "anna.txt").write_text("I agree.")
+    monkeypatch.setenv("VOICE_PROJECT", str(project))
+    monkeypatch.chdir(project)
+    said = ["--consented-on", "2026-01-31", "--evidence", "anna.txt", "--commercial-use", "--purpose", "text_to_speech"]
+    assert main(["import", str(folder), "--voice", "anna", *said]) == 0
+    assert "Next: complete the consent there, then: voice-pipeline dataset anna" in capsys.readouterr().out
+    more = ["--territory", "worldwide", "--consent-language", "en", "--consent-until", "2031-01-31", "--how", "signed"]
+    assert main(["import", str(folder), "--voice", "anna", "--overwrite", *said, *more, "--pseudonymous"]) == 0
+    assert "Next: voice-pipeline dataset anna" in capsys.readouterr().out
+    voice = load_voice_by_id(project, "anna")
+    assert problem(voice, date(2026, 6, 1), project=project, revocation=None) is None
+    consent = voice.consent
+    assert (consent.languages, consent.expires_on, consent.how) == (("en",), date(2031, 1, 31), "signed")
+    assert consent.pseudonymous
+    for lonely in (["--how", "x"], ["--territory", "US"], ["--pseudonymous"], ["--consent-until", "2031-01-31"]):
+        assert main(["import", str(folder), "--voice", "anna", "--overwrite", *lonely]) == 64
 
 
 def test_an_uncommented_example_is_a_consent(project: Path) -> None:
