@@ -32,7 +32,11 @@ GRAPH = {
     "nemo_checkpoint": ("training", {"training_features"}, {"training_complete"}),
     "voice_bundle": ("speech", {"nemo_checkpoint"}, {"bundle_valid"}),
     "voice_evaluation": ("speech", {"voice_bundle"}, {"quality"}),
-    "license_gate": ("gates", {"voice_bundle", "voice_evaluation"}, {"licences_allow"}),
+    "license_gate": (
+        "gates",
+        {"voice_bundle", "voice_evaluation"},
+        {"licences_allow", "packages_allowed", "attribution_present"},
+    ),
     "verification": ("gates", {"voice_evaluation", "license_gate"}, {"constraints_hold", "integrity"}),
     "promoted_voice": ("gates", {"voice_evaluation", "license_gate", "verification"}, {"promotion"}),
 }
