@@ -96,7 +96,15 @@ def open_archive(path: Path, *, sha256: str | None = None) -> Iterator[NemoArchi
             archive = _opened(path, sha256, opened)
         except UnsafeArchiveError as error:
             raise VoiceFailure("base_checkpoint_unsafe", str(error), file=path) from error
-        except (_OtherFileError, tarfile.TarError, EOFError, OSError, ValueError, MemoryError) as error:
+        except (
+            _OtherFileError,
+            tarfile.TarError,
+            EOFError,
+            OSError,
+            ValueError,
+            ArithmeticError,
+            MemoryError,
+        ) as error:
             detail = str(error) if isinstance(error, _OtherFileError) else f"not a .nemo archive: {short(error)}"
             raise VoiceFailure("base_checkpoint_incompatible", detail, file=path) from error
         yield archive

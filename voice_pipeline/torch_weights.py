@@ -81,17 +81,9 @@ def _read_zip(stream: BinaryIO, size: int) -> tuple[Any, dict[str, int]]:
             for name, info in records.items():
                 _check_record(name.removeprefix(f"{root}/") if name.startswith(f"{root}/") else name, info)
             data = archive.read(wanted)
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        struct.error,
-        ValueError,
-        OSError,
-    ) as error:
-        if isinstance(error, UnsafePickleError):
-            raise
+    except UnsafePickleError:
+        raise
+    except (zipfile.BadZipFile, RuntimeError, EOFError, struct.error, ValueError, OSError, OverflowError) as error:
         raise UnsafePickleError(f"its zip archive is malformed ({type(error).__name__})") from error
     inside = io.BytesIO(data)
     state = pickles.read_state(inside)
@@ -130,14 +122,16 @@ def _check_directory(stream: BinaryIO, size: int) -> None:
     end = size - _END.size
     if tail.startswith(b"PK\x06\x07"):
         _, _, place, _ = _LOCATOR.unpack(tail[: _LOCATOR.size])
+        end = end - _LOCATOR.size - _END64.size
+        if place != end:
+            raise UnsafePickleError("its zip archive has two directories")
         stream.seek(place)
         signature, *_rest, here, large_count, large_length, large_start = _END64.unpack(stream.read(_END64.size))
         told = ((count, large_count, 0xFFFF), (length, large_length, 2**32 - 1), (start, large_start, 2**32 - 1))
         if signature != b"PK\x06\x06" or any(short not in (long, full) for short, long, full in told):
             raise UnsafePickleError("its zip archive has two directories")
-        end = end - _LOCATOR.size - _END64.size
         count, length, start = large_count, large_length, large_start
-        if place != end or here != count:
+        if here != count:
             raise UnsafePickleError("its zip archive has two directories")
     if start + length != end:
         raise UnsafePickleError("its zip archive does not end with its directory")

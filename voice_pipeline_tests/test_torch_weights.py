@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import sys
 import zipfile
 from math import prod
 from pathlib import Path
@@ -123,6 +124,28 @@ def test_zip_archives_that_two_readers_read_differently() -> None:
     assert refused(changed(good, end + 10, "<H", 9))  # more records than there are
     assert refused(changed(good, end + 12, "<L", 2**31))  # a directory of two gigabytes
     assert "no part of a state dict" in refused(zipped(names=("../data.pkl", "data.pkl")))
+
+
+def large(data: bytes, **changes: int) -> bytes:
+    """The same archive with the directory's description that archives of 4 GiB have."""
+    end = data.rindex(b"PK\x05\x06")
+    count, length, start = struct.unpack_from("<H2L", data, end + 10)
+    told = {"count": count, "length": length, "start": start, "place": end, "short": 2**32 - 1, **changes}
+    full = struct.pack(
+        "<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, told["count"], told["length"], told["start"]
+    )
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, told["place"], 1)
+    short = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, told["short"], told["short"], 0)
+    return data[:end] + full + locator + short
+
+
+def test_archives_of_more_than_four_gigabytes_are_read() -> None:
+    data = weights(SHAPES)
+    assert shapes_of(large(data)) == SHAPES
+    if torch := sys.modules.get("torch"):
+        assert set(torch.load(io.BytesIO(large(data)), weights_only=True)) == set(SHAPES)
+    for changes in ({"count": 1}, {"place": 2**63}, {"place": 0}, {"start": 2**62}, {"length": 0}, {"short": 7}):
+        assert "director" in refused(large(data, **changes)), changes
 
 
 def test_records_that_lie_over_each_other_are_refused() -> None:
