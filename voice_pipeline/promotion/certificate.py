@@ -28,7 +28,7 @@ from voice_pipeline.store import Store, canonical_json, inside
 
 SCHEMA = "verification_evidence/1"
 MAX_JSON_BYTES = 64 << 20  # of a file that is read as JSON
-_HASHED = ("packId", "packVersion", "metrics", "constraints", "proxy")
+HASHED = ("packId", "packVersion", "metrics", "constraints", "proxy")
 _BLOCK = 1 << 20  # bytes
 # Records of the stages, and what in them differs from run to run.
 _RECORDS: dict[str, tuple[str, ...]] = {
@@ -85,7 +85,7 @@ def content_of(decision: Decision) -> dict[str, Any]:
 
 def certificate_hash(content: Mapping[str, Any]) -> str:
     """sha256 of the canonical JSON of the five fields. Raises KeyError when one is missing."""
-    return hashlib.sha256(canonical_json({key: content[key] for key in _HASHED})).hexdigest()
+    return hashlib.sha256(canonical_json({key: content[key] for key in HASHED})).hexdigest()
 
 
 def certify(content: Mapping[str, Any], *, green: bool, integrity_ok: bool) -> Certificate:

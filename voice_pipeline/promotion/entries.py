@@ -42,10 +42,11 @@ class Facts(BaseModel):
     bundle_manifest_sha256: str | None = Field(default=None, pattern=_SHA256)
     decision_sha256: str | None = Field(default=None, pattern=_SHA256)
     certificate_hash: str | None = Field(default=None, pattern=_SHA256)
+    statement_sha256: str | None = Field(default=None, pattern=_SHA256)
     signed_by: str | None = Field(default=None, min_length=1, max_length=200)
 
     def facts(self) -> Facts:
-        """These five alone."""
+        """What identifies the release, alone."""
         return Facts(**{name: getattr(self, name) for name in Facts.model_fields})
 
 

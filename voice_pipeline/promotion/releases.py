@@ -22,7 +22,7 @@ from voice_pipeline.atomic import link_file, sync
 from voice_pipeline.bundle.format import ATTESTATION_NAME, MANIFEST_NAME, ManifestError, content_digest, read_manifest
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import Blocker, VoiceFailure, disk_errors
-from voice_pipeline.promotion.certificate import certificate_hash
+from voice_pipeline.promotion.certificate import HASHED, certificate_hash, certify
 from voice_pipeline.promotion.entries import Facts
 from voice_pipeline.status import PROMOTABLE_JOB_TYPES
 from voice_pipeline.store import Store, inside, sha256_file
@@ -139,9 +139,10 @@ def facts_of(folder: Path, *, signed_by: str | None = None) -> Facts:
 
     ``signed_by`` is taken over: ``signing`` says whose signature an attestation holds. Raises OSError, ValueError.
     """
-    bundle, certificate = folder / BUNDLE, folder / CERTIFICATE
+    bundle, certificate, statement = folder / BUNDLE, folder / CERTIFICATE, folder / STATEMENT
     return Facts(
         certificate_hash=certificate_hash(_read_object(certificate)) if certificate.exists() else None,
+        statement_sha256=sha256_file(statement) if statement.exists() else None,
         signed_by=signed_by,
         content_digest=content_digest(bundle),
         bundle_manifest_sha256=sha256_file(bundle / MANIFEST_NAME),
@@ -178,13 +179,15 @@ def folder_problems(folder: Path, voice: str, facts: Facts) -> Iterator[Blocker]
     for name in Facts.model_fields:
         if getattr(now, name) != getattr(facts, name):
             yield Blocker("verification_failed", f"its {name} is not the one that was promoted")
+    for extra in sorted({path.name for path in folder.iterdir()} - {BUNDLE, DECISION, CERTIFICATE, STATEMENT}):
+        yield Blocker("verification_failed", f"it holds {extra[:100]!r}, which no promotion wrote")
     if manifest.voice_profile_id != voice:
         yield Blocker("verification_failed", f"its bundle is of {manifest.voice_profile_id}")
     if (manifest.entry(ATTESTATION_NAME) is None) != (facts.signed_by is None):
         yield Blocker("verification_failed", "its bundle is signed, or not, other than the registry says")
     yield from _decision_problems(decision, voice, now)
     if certificate is not None:
-        yield from _certificate_problems(certificate, now)
+        yield from _certificate_problems(certificate)
 
 
 def _decision_problems(decision: dict[str, Any], voice: str, now: Facts) -> Iterator[Blocker]:
@@ -199,9 +202,10 @@ def _decision_problems(decision: dict[str, Any], voice: str, now: Facts) -> Iter
         yield Blocker("verification_failed", f"{DECISION} was made on another bundle")
 
 
-def _certificate_problems(certificate: dict[str, Any], now: Facts) -> Iterator[Blocker]:
-    stated = (certificate.get("status"), certificate.get("integrityOk"), certificate.get("certificateHash"))
-    if stated != ("GREEN", True, now.certificate_hash):
+def _certificate_problems(certificate: dict[str, Any]) -> Iterator[Blocker]:
+    green = certify(certificate, green=True, integrity_ok=True)
+    content = {key: part for key, part in certificate.items() if key in HASHED}
+    if certificate != {**green.summary(), **content}:
         yield Blocker("verification_failed", f"{CERTIFICATE} is not GREEN, or not of what it holds")
 
 
