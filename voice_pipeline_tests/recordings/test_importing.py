@@ -254,6 +254,7 @@ def test_the_command_takes_everything_that_was_agreed_to(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = ljspeech(project / "data" / "anna")
+    (project / "configs/voices").mkdir()
     (project / "anna.txt").write_text("I agree.")
     monkeypatch.setenv("VOICE_PROJECT", str(project))
     monkeypatch.chdir(project)
