@@ -94,11 +94,11 @@ def verify(
     name = voice.voice_profile_id
     folder, bundle = store.verification(name), bundle_folder or store.bundle(name)
     trace_id = trace_id or f"adapter:{uuid.uuid4().hex}"
+    evidence = collect(project, voice, store, bundle, today=today or date.today())
+    also = [_claims(evidence, given or {})]
+    if adapter_url is not None:  # outside the lock: the other adapter may be one of this very store
+        also.append(_adapter(adapter_url, voice, decide(evidence, also), trace_id))
     with exclusive(folder / ".lock", voice=name, wait=_WAIT, doing="verifying"):
-        evidence = collect(project, voice, store, bundle, today=today or date.today())
-        also = [_claims(evidence, given or {})]
-        if adapter_url is not None:
-            also.append(_adapter(adapter_url, voice, decide(evidence, also), trace_id))
         decision = decide(evidence, also)
         before = _figures_before(folder / EVIDENCE)
         certificate, faults = _certify(EvidenceFiles(store, name, bundle), folder / EVIDENCE, decision)

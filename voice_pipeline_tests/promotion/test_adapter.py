@@ -415,6 +415,23 @@ def test_two_of_us_agree(voice: ReadyVoice, today: None, tmp_path: Path) -> None
     assert any("metrics.match" in blocker for blocker in found.result["blockers"])
 
 
+@pytest.mark.evaluation
+def test_the_other_adapter_may_be_of_this_very_store(voice: ReadyVoice, today: None) -> None:
+    """A server on the same store verifies while we wait for it: we hold nothing that it needs."""
+
+    def run(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+        ok(adapter.answer(voice.project, voice.store, json.loads(data)))(handler, data)
+
+    def export(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+        sent(200, b"".join(trace.read(voice.store, 100)))(handler, data)
+
+    started = time.monotonic()
+    with serving(run, export) as other:
+        assert verified(voice, other).go
+    assert time.monotonic() - started < 60
+    assert [line["seq"] for line in lines(voice.store)] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
