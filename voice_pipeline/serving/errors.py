@@ -4,7 +4,8 @@
 
     {"error": "voice_unavailable", "message": "…", "details": {…}, "traceId": "…"}
 
-No message names a path of this machine, and none repeats the text that was to be spoken.
+No message names a path of this machine, and none repeats the text that was to be spoken, but for the letters that a
+voice cannot read.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def _host_names(host: str, expose: bool, hosts: Sequence[str]) -> tuple[str, ...
     except ValueError:
         everywhere = False
     if everywhere and not hosts:
-        raise ConfigError(f"{host} listens on every address; name the hosts by which requests call this server")
+        raise ConfigError(f"{host} listens on every address; say by --name how requests call this server")
     return (*LOOPBACK_NAMES, *(() if everywhere else (host,)), *hosts)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import traceback
 from collections import OrderedDict
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from voice_pipeline.bundle.synthesizer import Synthesizer, concatenate, wav_bytes
-from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.serving.errors import ServingError, unavailable
 from voice_pipeline.serving.limits import AudioCache, AudioKey
 from voice_pipeline.serving.releases import Release, ReleaseKey, Releases
@@ -35,7 +36,7 @@ _ATTEMPTS = 3  # to speak with one and the same release from beginning to end
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server bounds."""
+    """What the server bounds. Raises ConfigError for a limit that would let nothing through."""
 
     threads: int = 2  # that synthesise at the same time
     waiting: int = 32  # requests that wait for one of them
@@ -44,6 +45,15 @@ class Limits:
     cache_bytes: int = 64 << 20  # of spoken audio
     per_second: float = 50.0  # requests to speak, of one client
     burst: int = 100  # of them at once
+
+    def __post_init__(self) -> None:
+        least = {"threads": 1, "waiting": 0, "voices": 1, "cache_bytes": 0, "burst": 1}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"{name} must be at least {bound}, not {getattr(self, name)}")
+        for name in ("timeout", "per_second"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be a number above 0, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from voice_pipeline.failures import ConfigError
 from voice_pipeline.serving.errors import ServingError
 from voice_pipeline.serving.limits import MAX_CLIENTS, AudioCache, AudioKey, RateLimit
+from voice_pipeline.serving.speaking import Limits
 
 
 def key(text: str, voice: str = "ready") -> AudioKey:
@@ -76,3 +78,21 @@ def test_the_rates_of_many_clients_take_bounded_memory() -> None:
     for number in range(MAX_CLIENTS + 100):
         rate.take(str(number))
     assert len(rate._buckets) == MAX_CLIENTS
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threads": 0},
+        {"waiting": -1},
+        {"voices": 0},
+        {"cache_bytes": -1},
+        {"burst": 0},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"per_second": float("inf")},
+    ],
+)
+def test_limits_that_let_nothing_through_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Limits(**wrong)  # type: ignore[arg-type]

@@ -196,7 +196,7 @@ def test_it_starts_without_any_voice(tmp_path: Path, server_of: Servers) -> None
         ({"host": "::"}, "can be reached by others"),
         ({"host": "192.0.2.1"}, "can be reached by others"),
         ({"host": "voice.example"}, "can be reached by others"),
-        ({"host": "0.0.0.0", "expose": True}, "name the hosts"),
+        ({"host": "0.0.0.0", "expose": True}, "--name"),
         ({"host": "192.0.2.1", "expose": True}, "cannot listen"),
         ({"hosts": ["voice.example:80"]}, "without port"),
         ({"hosts": ["http://voice.example"]}, "without port"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 import wave
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from voice_pipeline.bundle.synthesizer import Speech, Synthesizer, wav_bytes
@@ -148,6 +151,22 @@ def test_a_text_that_cannot_be_spoken_is_the_clients_mistake(client: TestClient,
 )
 def test_a_wrong_body_is_an_envelope(client: TestClient, body: bytes, kind: str) -> None:
     envelope(client.post("/speak", content=body, headers={"content-type": kind}), "voice_invalid_request", 400)
+
+
+def test_any_body_and_header_is_answered_in_the_contract(served: Served, client_of: Clients) -> None:
+    client = client_of(served, limits=Limits(per_second=1e6, burst=1_000_000))
+    bodies = st.binary(max_size=50) | st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.none()).map(
+        lambda value: json.dumps(value | {"text": "Hi."}).encode()
+    )
+
+    @settings(max_examples=60, deadline=None)
+    @given(bodies, st.sampled_from(["application/json", "text/json", "", "application/json; charset=x", ";"]))
+    def ask(body: bytes, kind: str) -> None:
+        answer = client.post("/speak", content=body, headers={"content-type": kind})
+        if answer.status_code != 200:
+            envelope(answer, "voice_invalid_request", 400)
+
+    ask()
 
 
 def test_a_body_without_a_length_is_bounded_too(client: TestClient) -> None:
