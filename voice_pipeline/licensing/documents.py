@@ -44,14 +44,15 @@ def bundle_documents(
     policy, allowlist = load_policy(project), load_allowlist(project)
     parts = parts_of(project, voice, store) if parts is None else parts
     lineage = lineage_of(project, voice, store, parts, allowlist, policy, packages)
-    return documents_of(project, voice, lineage, allowlist, policy)
+    return documents_of(project, voice, lineage, allowlist, policy, parts)
 
 
 def documents_of(
-    project: Path, voice: Voice, lineage: Lineage, allowlist: Allowlist, policy: Policy
+    project: Path, voice: Voice, lineage: Lineage, allowlist: Allowlist, policy: Policy, parts: Sequence[Part]
 ) -> dict[str, bytes]:
     """``bundle_documents`` from what is known already."""
-    facts = Facts(project, voice, lineage, allowlist, policy)
+    manifests = {part.model_id: part.manifest for part in parts if part.manifest is not None}
+    facts = Facts(project, voice, lineage, allowlist, policy, manifests)
     consent = json.dumps(public_record(voice), sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     return {
         NOTICE_NAME: notice(facts),

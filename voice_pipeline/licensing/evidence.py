@@ -82,6 +82,15 @@ def evidence_blockers(
 
 def manifest_text_faults(project: Path, path: Path, manifest: WeightsManifest) -> Iterator[str]:
     """What is wrong with the stored texts that the evidence links of the manifest at ``path`` name."""
+    yield from (text.detail for _, text in _manifest_texts(project, path, manifest) if isinstance(text, _Fault))
+
+
+def manifest_texts(project: Path, path: Path, manifest: WeightsManifest) -> Iterator[tuple[str, str]]:
+    """(name, text) of the stored texts that the manifest at ``path`` names; those that are gone or altered left out."""
+    yield from ((name, text) for name, text in _manifest_texts(project, path, manifest) if isinstance(text, str))
+
+
+def _manifest_texts(project: Path, path: Path, manifest: WeightsManifest) -> Iterator[tuple[str, str | _Fault]]:
     ours = path.parent.resolve() == (project / MANIFESTS_PATH).resolve()
     folder = project / TEXTS_PATH if ours else path.parent / "texts"
     for link in manifest.evidence_links:
@@ -89,11 +98,9 @@ def manifest_text_faults(project: Path, path: Path, manifest: WeightsManifest) -
             continue
         found = _TEXT_LINK.fullmatch(link)
         if found is None:
-            yield f"evidence link {link}: a stored text is named texts/<name>.txt#sha256=<64 hex>"
+            yield link, _Fault(f"evidence link {link}: a stored text is named texts/<name>.txt#sha256=<64 hex>")
         else:
-            text = _stored_text(folder, found[1], found[2])
-            if isinstance(text, _Fault):
-                yield text.detail
+            yield found[1], _stored_text(folder, found[1], found[2])
 
 
 def _age_faults(entry: KnownWeights, manifest: WeightsManifest | None, policy: Policy, today: date) -> Iterator[str]:

@@ -118,7 +118,8 @@ def judge(
     lineage = _lineage(known, voice, store, parts)
     changes, change_faults = _changes(store, parts, known)
     packages = package_blockers(known.packages, voice.voice_profile_id)
-    written = documents_of(project, voice, _lineage(known, voice, store, planned), known.allowlist, policy)
+    built = _lineage(known, voice, store, planned)
+    written = documents_of(project, voice, built, known.allowlist, policy, planned)
     documents = document_blockers(written, bundle_folder)
     found = [
         *(Blocker(*blocker.split(": ", 1)) for verdict in verdicts for blocker in verdict.blockers),

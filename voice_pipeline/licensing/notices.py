@@ -13,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ import yaml
 
 from voice_pipeline.bundle.format import CONSENT_NAME, LINEAGE_NAME, NOTICE_NAME, SBOM_NAME
 from voice_pipeline.licensing.allowlist import Allowlist
-from voice_pipeline.licensing.evidence import stored_text
+from voice_pipeline.licensing.evidence import manifest_texts, stored_text
 from voice_pipeline.licensing.lineage import Lineage, Node
 from voice_pipeline.licensing.policy import LICENSE_REF, SPDX_LINK, Policy
+from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read_weights_manifest
 from voice_pipeline.voice import Voice
 
 _RULE = "=" * 100
@@ -51,6 +52,7 @@ class Facts:
     lineage: Lineage
     allowlist: Allowlist
     policy: Policy
+    manifests: Mapping[str, Path] = field(default_factory=dict)  # model id -> its weights manifest
 
     @property
     def speaker(self) -> str:
@@ -135,16 +137,29 @@ def _short(node: Node) -> str:
 
 
 def _texts(facts: Facts) -> Iterator[tuple[str, str]]:
-    """(heading, text) of every stored licence of what is handed on; the same text once, for all that it is of."""
+    """(heading, text) of the stored licences and notices of what is handed on; the same text once, for all it is of."""
     texts: dict[str, tuple[str, list[str]]] = {}
     for node in facts.handed_on():
-        entry = facts.allowlist.entry(node.name) if node.kind == "weights" else None
-        text = None if entry is None else stored_text(facts.project, entry)
-        if text is not None:
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            texts.setdefault(digest, (text, []))[1].append(_line(node.name))
-    for text, names in sorted(texts.values(), key=lambda one: one[1]):
-        yield f"Licence of {', '.join(names)}", text
+        for text in _texts_of(facts, node) if node.kind == "weights" else ():
+            names = texts.setdefault(hashlib.sha256(text.encode()).hexdigest(), (text, []))[1]
+            names.extend([name] if (name := _line(node.name)) not in names else [])
+    for text, names in sorted(texts.values(), key=lambda one: (one[1], one[0])):
+        yield f"Licence or notice of {', '.join(names)}", text
+
+
+def _texts_of(facts: Facts, node: Node) -> Iterator[str]:
+    """Its licence text, and what else its weights manifest keeps: Apache-2.0 asks for the NOTICE of a work too."""
+    entry, path = facts.allowlist.entry(node.name), facts.manifests.get(node.name)
+    license_text = None if entry is None else stored_text(facts.project, entry)
+    if license_text is not None:
+        yield license_text
+    if path is None:
+        return
+    try:
+        manifest = read_weights_manifest(path)
+    except InvalidManifestError:
+        return
+    yield from (text for _, text in manifest_texts(facts.project, path, manifest))
 
 
 # -- MODEL_CARD.md -------------------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def test_the_sample_voices_notice() -> None:
     stored = (PROJECT / "configs/licensing/texts/hibari-tts.license.txt").read_text().rstrip().splitlines()
     lines = [line.rstrip() for line in stored]
     assert "\n".join(lines) in text
-    assert text.count("Licence of hibari-tts/heart, hibari-tts/oov\n") == 1
+    assert text.count("Licence or notice of hibari-tts/heart, hibari-tts/oov\n") == 2  # Apache-2.0 asks for both
+    assert "This product includes software and data developed by third parties" in text
     assert documents == bundle_documents(PROJECT, SAMPLE, Store(PROJECT / "store"))
 
 
