@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_pipeline.consent import record_problem
 from voice_pipeline.licensing.documents import bundle_documents, document_blockers
 from voice_pipeline.licensing.lineage import Lineage
 from voice_pipeline.licensing.notices import Facts, escaped, model_card, notice
@@ -262,3 +265,20 @@ def test_another_config_gives_other_documents(tmp_path: Path) -> None:
         "lineage.json",
         "sbom.cdx.json",
     }
+
+
+def test_the_documents_examples_are_true() -> None:
+    """docs/bundle-format.md, section Rights."""
+    text = (PROJECT / "docs/bundle-format.md").read_text()
+    section = text[text.index("## Rights") : text.index("## Which bytes were judged")]
+    plain, card, graph, component, consent = re.findall(r"```\w*\n(.*?)```", section, re.DOTALL)
+    documents = bundle_documents(PROJECT, SAMPLE, Store(PROJECT / "store"))
+    real = documents["NOTICE"].decode()
+    for line in plain.splitlines():
+        assert line in real or line.strip() == "…"
+    assert yaml.safe_load(card)["license_name"] == "nvidia-open-model-license"
+    (blocker,) = Lineage.from_json(graph.encode()).blockers()
+    assert f"`{blocker!s}" in section.replace(" …`", " …")
+    named = {one["bom-ref"]: one for one in json.loads(documents["sbom.cdx.json"])["components"]}
+    assert set(json.loads(component)) == set(named["package:onnxruntime"])
+    assert record_problem(json.loads(consent), date(2026, 6, 1), voice_id="dottie_default") is None
