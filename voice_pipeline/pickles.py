@@ -76,7 +76,7 @@ class _Global:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"[:120]
+        return shown(f"{self.module}.{self.name}")
 
 
 class _Mark:
@@ -109,6 +109,11 @@ def code_in(data: bytes) -> str | None:
     if found is not None:
         return f"is a pickle that {found}"
     return scan(data) if names or data[:1] == _BINARY_START else None
+
+
+def shown(name: str) -> str:
+    """A name from a pickle, on one line, of bounded length and harmless to a terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in name[:120])
 
 
 class _Machine:
@@ -277,7 +282,7 @@ def _calls(data: bytes) -> tuple[str | None, bool]:
                     return "refers to something outside", names
                 alive = alive and opcode.name not in _REFERENCES and _apply(opcode, depths)
                 if opcode.name in _IMPORTS and (alive or binary):
-                    named, names = str(argument or opcode.name).replace(" ", ".")[:120], True
+                    named, names = shown(str(argument or opcode.name).replace(" ", ".")), True
                     if binary:
                         return f"names {named}", names
                 if opcode.name in _CALLS and (alive or binary):
@@ -326,4 +331,4 @@ def scan(data: bytes) -> str | None:
     except Exception as error:  # it trips over what no pickle would hold
         return f"is a pickle that picklescan cannot read ({type(error).__name__})" if data[:1] == b"\x80" else None
     dangerous = sorted(f"{one.module}.{one.name}" for one in found.globals if one.safety.value == "dangerous")
-    return f"is a pickle that names {dangerous[0][:120]}" if dangerous else None
+    return f"is a pickle that names {shown(dangerous[0])}" if dangerous else None

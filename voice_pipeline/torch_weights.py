@@ -61,7 +61,7 @@ def read_tensors(stream: BinaryIO) -> Mapping[str, Tensor]:
     for name, tensor in state.items():
         storage = tensor.storage
         if storages.get(storage.key) != storage.count * ITEM_BYTES[storage.kind]:
-            raise UnsafePickleError(f"the storage of {name[:120]} has another size than its pickle says")
+            raise UnsafePickleError(f"the storage of {pickles.shown(name)} has another size than its pickle says")
     return state
 
 
@@ -97,7 +97,7 @@ def _read_zip(stream: BinaryIO, size: int) -> tuple[Any, dict[str, int]]:
 
 
 def _check_record(name: str, info: zipfile.ZipInfo) -> None:
-    shown = f"{name[:120]!r}"
+    shown = repr(name[:120])
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise UnsafePickleError(f"its record {shown} is compressed")
     if info.flag_bits & _ENCRYPTED:

@@ -145,7 +145,7 @@ def differences(model: Model, recipe: Recipe, frontend: TextFrontend, archive: N
         shapes = hifigan_shapes(config)
     theirs = str(archive.config.get("target")).rpartition(".")[2]
     if theirs != _CLASSES[model]:
-        return [f"it is a {theirs}, not a {_CLASSES[model]}"]
+        return [f"it is a {_shown(theirs)}, not a {_CLASSES[model]}"]
     found = vocabulary_differences(config["text_tokenizer"], archive.config) if model == "fastpitch" else []
     found += _config_differences(_FIELDS[model], config, archive.config)
     # The tensors say the same once more, in numbers that fewer understand.
@@ -230,7 +230,7 @@ def _vocabulary(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 

@@ -184,6 +184,21 @@ def test_tensors_that_the_config_does_not_tell_of_are_named(bases: Bases) -> Non
     assert "tensor fastpitch.speaker_emb.weight is unknown to the recipe" in said
 
 
+def test_names_that_are_no_text_are_shown_harmlessly(bases: Bases) -> None:
+    def change(config: Config, shapes: Shapes) -> None:
+        shapes["\x1b[2Jword_emb\nsecond line"] = (1,)
+        config["preprocessor"]["window"] = "\x1b[31mhann"
+
+    said = bases.refused(bases.changed("fastpitch", change))
+    assert said.isprintable()
+    assert "\\x1b[31mhann" in said
+    voice = bases.changed("fastpitch", lambda config, shapes: shapes.update({"\x1b[2Jword_emb\nsecond line": (1,)}))
+    assert bases.refused(voice).isprintable()
+    config, _shapes = bases.parts("fastpitch")
+    code = torch_zip(b"\x80\x02cos\x1b[2J\nsys\ttem\nR.")
+    assert bases.refused(bases.write("fastpitch", config, code), "base_checkpoint_unsafe").isprintable()
+
+
 def test_without_a_manifest_nothing_is_read(bases: Bases) -> None:
     voice = bases.changed("hifigan", lambda config, shapes: None)
     for text in (None, "no JSON", "[]", "{}", '{"checksum": 3}', '{"checksum": "sha256:12"}'):
