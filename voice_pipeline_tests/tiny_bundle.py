@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.voice import Voice
 from voice_pipeline_tests.tiny_models import TinyModels, build_in_subprocess
 
+DOCUMENTS = {"NOTICE": b"Tiny Voice, by random weights\n"}
 CREATED_AT = "2026-02-23T00:00:00Z"
 VOICE = Voice.model_validate(
     {
@@ -73,7 +75,7 @@ class TinyBundle:
     def record(self) -> BundleRecord:
         return BundleRecord.from_json(read_json(self.store.record(VOICE.voice_profile_id, "voice_bundle")))
 
-    def run_stage(self) -> BundleRecord:
+    def run_stage(self, documents: Mapping[str, bytes] | None = None) -> BundleRecord:
         """The stage voice_bundle, on the same inputs each time."""
         return run(
             VOICE,
@@ -82,6 +84,7 @@ class TinyBundle:
             TextFrontend.load(self.models.frontend),
             provenance(),
             {"tiny_base": self.root / "base.json"},
+            documents=DOCUMENTS if documents is None else documents,
             created_at=CREATED_AT,
         )
 

@@ -12,11 +12,11 @@ from voice_pipeline.bundle.format import content_digest, read_manifest
 from voice_pipeline.bundle.seal import add_evaluation
 from voice_pipeline.bundle.synthesizer import Synthesizer, wav_bytes
 from voice_pipeline.bundle.validation import validate_bundle
-from voice_pipeline.failures import VoiceFailure
+from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline_tests.bundle.conftest import NemoServer
-from voice_pipeline_tests.tiny_bundle import CREATED_AT, WEIGHTS_MANIFEST, TinyBundle
+from voice_pipeline_tests.tiny_bundle import CREATED_AT, DOCUMENTS, WEIGHTS_MANIFEST, TinyBundle
 
 pytestmark = pytest.mark.nemo
 
@@ -37,7 +37,9 @@ def test_the_bundle_is_whole_and_holds_what_it_should(tiny_bundle: TinyBundle) -
         *("acoustic.onnx", "vocoder.onnx", "fastpitch.nemo", "hifigan.nemo"),
         *("export.json", "sample.wav", "synthesizer.json", "weights/tiny_base.weights-manifest.json"),
         *(f"text/{name}" for name in text),
+        *DOCUMENTS,
     }
+    assert (tiny_bundle.folder / "NOTICE").read_bytes() == DOCUMENTS["NOTICE"]
     assert (manifest.voice_profile_id, manifest.display_name) == ("tiny_voice", "Tiny Voice")
     assert manifest.created_at == CREATED_AT
     missing = {(problem.code, problem.path) for problem in validate_bundle(tiny_bundle.folder, production=True)}
@@ -75,9 +77,19 @@ def test_the_record_says_what_is_there(tiny_bundle: TinyBundle) -> None:
     assert store.resolve(record.bundle) == tiny_bundle.folder
     assert record.content_digest == content_digest(tiny_bundle.folder)
     assert record.manifest_sha256 == sha256_file(store.resolve(record.manifest))
-    assert record.files == 13 and record.bytes > 1_000_000
+    assert record.files == 14 and record.bytes > 1_000_000
     assert store.resolve(record.export_log).stat().st_size > 0
     assert 0 < record.mel_difference < 1e-4 and 0 < record.audio_difference < 1e-4
+
+
+def test_other_documents_are_another_bundle(spoilable: TinyBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICE_TRAINER_PYTHON", NO_INTERPRETER)
+    assert spoilable.run_stage() == spoilable.record
+    for other in ({}, {"NOTICE": b"Tiny Voice\n"}, {**DOCUMENTS, "consent.json": b"{}\n"}):
+        with pytest.raises(VoiceFailure):  # it would be exported anew
+            spoilable.run_stage(other)
+    with pytest.raises(ConfigError, match=r"'fastpitch\.nemo' is no document of a bundle"):
+        spoilable.run_stage({"fastpitch.nemo": b"x"})
 
 
 def test_the_same_inputs_are_not_built_twice(spoilable: TinyBundle, monkeypatch: pytest.MonkeyPatch) -> None:
