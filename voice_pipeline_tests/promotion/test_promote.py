@@ -9,7 +9,7 @@ import pytest
 from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.validation import validate_bundle
 from voice_pipeline.failures import VoiceFailure
-from voice_pipeline.promotion import promote, registry, releases
+from voice_pipeline.promotion import links, promote, registry, releases
 from voice_pipeline.store import Store, sha256_file
 from voice_pipeline_tests.ready_voice import NAME, ReadyVoice
 
@@ -32,7 +32,12 @@ def names(folder: Path) -> list[str]:
 def test_a_voice_that_passes_every_gate_is_promoted(voice: ReadyVoice) -> None:
     record = voice.promote()
     promoted = voice.store.promoted(NAME)
-    assert sorted(path.name for path in promoted.iterdir()) == ["certificate.json", "decision.json", "statement.json", "voice_bundle"]
+    assert sorted(path.name for path in promoted.iterdir()) == [
+        "certificate.json",
+        "decision.json",
+        "statement.json",
+        "voice_bundle",
+    ]
     assert contents(promoted / "voice_bundle") == contents(voice.bundle)
     assert validate_bundle(promoted / "voice_bundle", production=True) == []
     decision = read_json(promoted / "decision.json")
@@ -65,7 +70,7 @@ def test_a_refusal_names_every_blocker(voice: ReadyVoice) -> None:
     voice.evaluate(wrong_words=3)
     voice.store.record(NAME, "voice_bundle").unlink()
     with pytest.raises(VoiceFailure) as caught:
-        voice.promote(today=date(2030, 1, 1))
+        voice.promote(today=date(2027, 1, 2))
     decision = read_json(voice.store.promotion_decision(NAME))
     reasons = {blocker.split(":")[0] for blocker in decision["blockers"]}
     assert reasons == {"consent_missing", "quality_below_threshold", "verification_failed"}
@@ -108,14 +113,24 @@ def test_a_link_put_there_while_it_is_copied_is_not_followed(
     assert not voice.store.promoted(NAME).exists()
 
 
-def test_a_full_disk_leaves_nothing_half_promoted(voice: ReadyVoice, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "name"), [(releases.shutil, "copyfileobj"), (releases, "sync"), (links, "sync")])
+def test_a_full_disk_leaves_nothing_half_promoted(
+    voice: ReadyVoice, monkeypatch: pytest.MonkeyPatch, module: object, name: str
+) -> None:
+    """While it copies, while it makes the release, and while it prepares the link."""
+
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(releases.shutil, "copyfileobj", full)
+    monkeypatch.setattr(module, name, full)
     with pytest.raises(VoiceFailure, match="disk_full"):
         voice.promote()
     assert not voice.store.promoted(NAME).exists()
+    assert registry.history(voice.store, NAME) == ()
+    monkeypatch.undo()
+    assert voice.promote().release == 1
+    assert names(voice.store.promoted(NAME).parent) == ["promoted", "releases", "voice_bundle"]
+    assert names(voice.store.release(NAME, 1).parent) == ["000001"]
 
 
 def test_two_promotions_at_once_leave_one_whole_voice(voice: ReadyVoice) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion import registry
+from voice_pipeline.promotion.signing import keygen
 from voice_pipeline_tests.promotion.releasing import copy_of, digest_of_tree, promote_next, roll_back, seen
 from voice_pipeline_tests.ready_voice import CONFIG, NAME, ReadyVoice, edit_json
 
@@ -150,3 +151,34 @@ def test_a_damaged_or_exchanged_release_is_refused(voice: ReadyVoice) -> None:
     folder.unlink()
     folder.mkdir()
     assert "not a folder of this store" in str(after("taken away"))
+
+
+# -- signatures ----------------------------------------------------------------------------------------
+
+
+def test_a_release_that_no_trusted_key_signed_is_refused(
+    voice: ReadyVoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [generated[:2] for generated in (keygen(tmp_path / f"keys{n}/signing.key", voice.store) for n in (1, 2))]
+    monkeypatch.setenv("VOICE_SIGNING_KEY", str(keys[0][0]))
+    assert promote_next(voice) == 4
+    assert promote_next(voice) == 5
+    monkeypatch.setenv("VOICE_VERIFICATION_KEY", str(keys[1][1]))
+    assert "signature_invalid" in str(refusal(voice, 4))
+    monkeypatch.setenv("VOICE_VERIFICATION_KEY", str(keys[0][1]))
+    failure = refusal(voice, 3)  # of before there was a key
+    assert failure.reason == "verification_failed"
+    assert "signature_missing" in str(failure)
+    assert roll_back(voice).release == 4
+    assert registry.history(voice.store, NAME)[-1].signed_by == registry.history(voice.store, NAME)[3].signed_by
+
+
+def test_what_is_promoted_unsigned_is_promoted_again_once_there_is_a_key(
+    voice: ReadyVoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, _, key_id = keygen(tmp_path / "keys/signing.key", voice.store)
+    monkeypatch.setenv("VOICE_SIGNING_KEY", str(private))
+    records = [voice.promote(), voice.promote()]
+    assert [(one.release, one.signed_by) for one in records] == [(4, key_id), (4, key_id)]
+    before, signed = (voice.store.release(NAME, number) for number in (3, 4))
+    assert (before / "statement.json").read_bytes() == (signed / "statement.json").read_bytes()
