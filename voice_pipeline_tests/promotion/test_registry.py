@@ -15,6 +15,7 @@ from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.promotion import links, registry
 from voice_pipeline.promotion.entries import Entry, Facts, read_entries
 from voice_pipeline.store import Store
+from voice_pipeline_tests.conftest import PROJECT
 
 NAME = "ready"
 AT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -115,6 +116,12 @@ def test_names_and_reasons_are_one_line(used: Store, monkeypatch: pytest.MonkeyP
     assert registry.operator()
     monkeypatch.setenv("VOICE_OPERATOR", "dora")
     assert (registry.operator(), registry.operator("otto")) == ("dora", "otto")
+
+
+def test_the_documentation_names_every_field() -> None:
+    text = (PROJECT / "docs/promotion.md").read_text(encoding="utf-8")
+    for name in (*Entry.model_fields, "promote", "rollback", "withdraw"):
+        assert f"`{name}`" in text
 
 
 # -- the file ------------------------------------------------------------------------------------------

@@ -158,6 +158,14 @@ def test_registry_and_link_must_agree(voice: ReadyVoice, act: Act) -> None:
     assert (voice.store.promotions(NAME).read_bytes() if kept is not None else None) == kept
 
 
+def test_a_link_that_was_put_right_is_followed_again(voice: ReadyVoice) -> None:
+    link_to_the_newest_bundle(voice)
+    refusal(lambda: registry.current(voice.store, NAME))
+    turn_link(voice, "releases/000002")
+    assert registry.current_folder(voice.store, NAME) == voice.store.release(NAME, 2)
+    assert voice.promote().release == 2
+
+
 def test_a_voice_has_no_release_because_another_has(voice: ReadyVoice) -> None:
     """Registry, link and releases of one voice, put under another name: what is in them says whose they are."""
     store = voice.store
