@@ -140,7 +140,7 @@ class Listener:
 def make_ready_voice(project: Path) -> ReadyVoice:
     """Run every stage but the training."""
     make_project(project)
-    _date_licences(project)
+    date_licences(project)
     ready = ReadyVoice(project)
     _record(project / "data" / NAME)
     (project / "consent.txt").write_text(SIGNED)
@@ -277,7 +277,7 @@ def _frontend() -> TextFrontend:
     return frontend
 
 
-def _date_licences(project: Path) -> None:
+def date_licences(project: Path) -> None:
     """Licences were looked at before TODAY, whatever the shipped allowlist says."""
     path = project / ALLOWLIST_PATH
     path.write_text(re.sub(r"(checked_on): \S+", rf"\1: {CHECKED}", path.read_text()))

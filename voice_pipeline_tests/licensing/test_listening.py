@@ -22,7 +22,7 @@ from voice_pipeline.recognition.voice_activity import WEIGHTS as VOICE_ACTIVITY_
 from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.voice import RecognizerSettings, Voice
 from voice_pipeline_tests.conftest import PROJECT, make_project
-from voice_pipeline_tests.ready_voice import CONFIG, NAME
+from voice_pipeline_tests.ready_voice import CONFIG, NAME, TODAY, date_licences
 
 WEIGHTS = b"a recogniser that somebody trained"
 ROLES = {"voice activity", "recogniser", "aligner", "speaker encoder"}
@@ -93,12 +93,15 @@ def test_a_record_that_cannot_be_read_names_an_unknown_model(tmp_path: Path, tex
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return make_project(tmp_path / "project")
+    root = make_project(tmp_path / "project")
+    date_licences(root)
+    return root
 
 
 def blockers(project: Path, voice: Voice) -> tuple[str, ...]:
     """What the gate says about listeners; there is no bundle here, which it says too."""
-    found = gate.judge(project, voice, Store(project / "store"), project / "no-bundle").blockers
+    store = Store(project / "store")
+    found = gate.judge(project, voice, store, project / "no-bundle", today=TODAY).blockers
     ours = [one for one in found if any(f": {role} " in one for role in ROLES)]
     return tuple(one for one in ours if "the bundle does not carry" not in one)
 
