@@ -225,7 +225,8 @@ def _line(node: Node, role: str, again: bool) -> str:
         shown += f" {node.version}"
     if again:
         return f"{shown} (above)"
-    licenses = " / ".join(dict.fromkeys(node.licenses)) or "no licence named"
+    nothing = "its own licence is not set" if node.kind == "voice" else "no licence named"
+    licenses = " / ".join(dict.fromkeys(node.licenses)) or nothing
     mark = marks[node.verdict] if node.judged else f"{marks[node.verdict]}, shown only"
     reason = f": {node.reason}" if node.verdict != "allowed" else ""
     note = f" ({node.note})" if node.note else ""

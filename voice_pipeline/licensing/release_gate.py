@@ -15,14 +15,24 @@ from pathlib import Path
 
 from voice_pipeline.bundle.format import DOCUMENTS, LINEAGE_NAME, read_manifest
 from voice_pipeline.failures import Blocker
-from voice_pipeline.licensing.allowlist import Allowlist, load_allowlist
+from voice_pipeline.licensing.allowlist import (
+    MANIFESTS_PATH,
+    Allowlist,
+    KnownWeights,
+    load_allowlist,
+    manifest_name,
+)
 from voice_pipeline.licensing.evidence import evidence_blockers, share_alike_blockers
 from voice_pipeline.licensing.lineage import MAX_LINEAGE_BYTES, Lineage
 from voice_pipeline.licensing.lineage_builder import LineageBuilder
 from voice_pipeline.licensing.packages import code_policy, load_packages_config
 from voice_pipeline.licensing.part_verdicts import allowlist_blockers, licence_blockers
 from voice_pipeline.licensing.policy import Policy, load_policy
-from voice_pipeline.licensing.weights_manifest import InvalidManifestError, read_weights_manifest
+from voice_pipeline.licensing.weights_manifest import (
+    InvalidManifestError,
+    WeightsManifest,
+    read_weights_manifest,
+)
 from voice_pipeline.store import inside
 
 
@@ -44,14 +54,22 @@ def judge_release(project: Path, bundle_folder: Path, today: date) -> tuple[Bloc
     code = code_policy(policy, load_packages_config(project))
     again = LineageBuilder(carried.voice_profile_id, allowlist, policy).again(carried, code)
     found.extend(again.blockers())
+    refs = manifest.provenance.weights_refs if manifest.provenance is not None else ()
+    manifests = {}
+    for reference in refs:
+        try:
+            one = read_weights_manifest(inside(bundle_folder, reference))
+        except (InvalidManifestError, ValueError) as error:
+            found.append(Blocker("bundle_invalid", f"{reference}: {error}"))
+            continue
+        manifests[one.model_id] = one
+        found.extend(_carried_manifest(one, reference, carried, policy, allowlist))
     for node in again.nodes:
         entry = allowlist.entry(node.name) if node.kind == "weights" and node.judged else None
         if entry is not None:
-            for blocker in evidence_blockers(entry, project, policy, today):
+            dated = None if _has_manifest(project, entry) else _without_texts(manifests.get(node.name))
+            for blocker in evidence_blockers(entry, project, policy, today, manifest=dated):
                 found.append(Blocker(blocker.reason, f"{again.way(node.id)}: {blocker.detail}"))
-    refs = manifest.provenance.weights_refs if manifest.provenance is not None else ()
-    for reference in refs:
-        found.extend(_carried_manifest(bundle_folder, reference, carried, policy, allowlist))
     voice_license = carried.root.licenses[0] if carried.root.licenses else None
     found.extend(share_alike_blockers(voice_license, handed_on(again), policy))
     return tuple(dict.fromkeys(found))
@@ -80,15 +98,23 @@ def _missing(bundle_folder: Path) -> Iterator[Blocker]:
             yield Blocker("bundle_invalid", f"the bundle does not carry {name}")
 
 
+def _has_manifest(project: Path, entry: KnownWeights) -> bool:
+    return (project / MANIFESTS_PATH / manifest_name(entry.id)).is_file()
+
+
+def _without_texts(manifest: WeightsManifest | None) -> WeightsManifest | None:
+    """Of base weights whose manifest lay elsewhere, what dates the facts: the texts beside it were not handed on."""
+    if manifest is None:
+        return None
+    return manifest.model_copy(
+        update={"evidence_links": [one for one in manifest.evidence_links if not one.startswith("texts/")]}
+    )
+
+
 def _carried_manifest(
-    bundle_folder: Path, reference: str, carried: Lineage, policy: Policy, allowlist: Allowlist
+    manifest: WeightsManifest, reference: str, carried: Lineage, policy: Policy, allowlist: Allowlist
 ) -> Iterator[Blocker]:
     """What a weights manifest in the bundle says, against today's record."""
-    try:
-        manifest = read_weights_manifest(inside(bundle_folder, reference))
-    except (InvalidManifestError, ValueError) as error:
-        yield Blocker("bundle_invalid", f"{reference}: {error}")
-        return
     node = next((one for one in carried.nodes if one.kind == "weights" and one.name == manifest.model_id), None)
     if node is None:
         yield Blocker("bundle_invalid", f"{reference} is about {manifest.model_id}, of which {LINEAGE_NAME} is silent")

@@ -60,7 +60,7 @@ def edit_manifest(ready: ReadyVoice, **changes: Any) -> None:
     name = "gruut-lang-en-lexicon.weights-manifest.json"
     for path in (ready.project / "configs/licensing/weights" / name, ready.bundle / "weights" / name):
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    edit_allowlist(ready, LEXICON, **changes)
+    edit_allowlist(ready, LEXICON, **{key: value for key, value in changes.items() if key != "created_at"})
 
 
 def test_go_with_its_lineage(ready: ReadyVoice) -> None:
@@ -186,3 +186,20 @@ def test_a_release_asks_no_records_of_the_store(ready: ReadyVoice) -> None:
     for path in ready.store.voice_artifacts(NAME).rglob("*.json"):
         path.unlink()
     assert released(ready, RELEASE_LATER) == []
+
+
+def test_a_release_has_the_dates_of_manifests_that_the_project_no_longer_has(ready: ReadyVoice) -> None:
+    """Base weights keep their manifest anywhere; an entry with the required keys only is dated by it."""
+    path = ready.project / ALLOWLIST_PATH
+    value = yaml.safe_load(path.read_text())
+    for entry in value["weights"]:
+        if entry["id"] == LEXICON:
+            for key in ("checked_on", "license_text", "license_text_sha256"):
+                del entry[key]
+    path.write_text(yaml.safe_dump(value))
+    edit_manifest(ready, created_at=f"{TODAY}T00:00:00Z")
+    rebuild(ready)
+    assert record(ready).blockers == ()
+    (ready.project / "configs/licensing/weights/gruut-lang-en-lexicon.weights-manifest.json").unlink()
+    assert released(ready) == []
+    assert any(LEXICON in one for one in released(ready, TODAY + timedelta(days=400)))

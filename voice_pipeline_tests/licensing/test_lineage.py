@@ -268,7 +268,7 @@ def test_the_sample_voice_passes_and_says_what_is_not_known_of_its_speaker() -> 
 
 
 TREE = """\
-dottie_default [no licence named] FORBIDDEN: something with a part in it must not be sold
+dottie_default [its own licence is not set] FORBIDDEN: something with a part in it must not be sold
 ├─ speaks by: voice-pipeline 0.1.0 [Apache-2.0] ok
 ├─ trained on: recordings [LicenseRef-Proprietary-Own-Recording] ok
 ├─ recogniser: ear [Apache-2.0] ok
