@@ -41,7 +41,7 @@ def verify(
         wrong = [one.sentence_id for one in heard if not _counted_right(one, frontend)]
         if wrong:
             found.append(f"the errors of {', '.join(wrong[:_SHOWN])} in its {kind} are not those of what was heard")
-    return (*found, *_sound_faults(evaluation, store, expected))
+    return (*found, *_sound_faults(evaluation, store, dataset.voice_profile_id, expected))
 
 
 def timing_faults(evaluation: Evaluation, record: EvaluationRecord) -> tuple[str, ...]:
@@ -68,8 +68,8 @@ def _counted_right(one: Heard, frontend: Frontend) -> bool:
     return bool(said) and asdict(count_errors(said, got)) == asdict(one.errors)
 
 
-def _sound_faults(evaluation: Evaluation, store: Store, expected: list[Sentence]) -> Iterator[str]:
-    folder = store.evaluation(evaluation.voice_profile_id)
+def _sound_faults(evaluation: Evaluation, store: Store, voice: str, expected: list[Sentence]) -> Iterator[str]:
+    folder = store.evaluation(voice)  # whatever voice the file claims to be of
     for one in evaluation.sentences:
         if one.file is None:
             if one.heard or one.seconds:

@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from voice_pipeline import consent
 from voice_pipeline.atomic import read_json
@@ -55,6 +57,8 @@ from voice_pipeline.training.checkpoint import CheckpointRecord
 from voice_pipeline.training.checkpoint import load_record as load_checkpoint_record
 from voice_pipeline.training.spec import TrainingSpec, read_spec, training_identity
 from voice_pipeline.voice import Voice
+
+Record = TypeVar("Record", CheckpointRecord, BundleRecord, TrainStatus)
 
 
 @dataclass(frozen=True)
@@ -182,9 +186,12 @@ def _clock(project: Path, voice: Voice, store: Store, today: date) -> Clock:
         return Clock(today, None, "", failure.detail)
     if last is not None:
         proven.append((last.time.date(), f"its last promotion's entry, {last.action}"))
-    trained = _trained_on(store, voice)
-    if trained is not None:
-        proven.append((trained, "its training's status"))
+    try:
+        proven.append((_trained_on(store, voice), "its training's status"))
+    except FileNotFoundError:
+        pass  # the rules on the status say so
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return Clock(today, None, "", "the training's status has no timestamp")
     checked = max((one.checked_on for one in load_allowlist(project).weights if one.checked_on), default=None)
     if checked is not None:
         proven.append((checked, "the allowlist's latest check of a licence"))
@@ -194,12 +201,9 @@ def _clock(project: Path, voice: Voice, store: Store, today: date) -> Clock:
     return Clock(today, None, "") if newest is None else Clock(today, *newest)
 
 
-def _trained_on(store: Store, voice: Voice) -> date | None:
-    try:
-        value = read_json(store.train_status(voice.voice_profile_id, voice.job_type))["timestamp"]
-        return datetime.fromtimestamp(value, UTC).date()
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None  # the rules on the status say what is wrong with it
+def _trained_on(store: Store, voice: Voice) -> date:
+    value = read_json(store.train_status(voice.voice_profile_id, voice.job_type))["timestamp"]
+    return datetime.fromtimestamp(value, UTC).date()
 
 
 def _source(project: Path, voice: Voice) -> tuple[str | None, Blocker | None]:
@@ -225,9 +229,9 @@ def _training(
     store: Store, voice: str, dataset: DatasetEvidence | None, frontend: TextFrontend | None
 ) -> TrainingEvidence | None:
     try:
-        record = load_checkpoint_record(store, voice)
+        record = _checked(load_checkpoint_record(store, voice))
         spec = read_spec(store.resolve(record.work_dir) / "spec.json")
-    except VoiceFailure:
+    except (VoiceFailure, ValidationError):
         return None
     except (ConfigError, OSError, ValueError):
         return TrainingEvidence(record, None, None, _sha256(store, record.fastpitch), None, None)
@@ -281,7 +285,8 @@ def _feature_key(entry: Mapping[str, Any], spec: TrainingSpec, frontend: TextFro
 
 def _status(store: Store, voice: Voice) -> TrainStatus | None:
     try:
-        return read_status(store.train_status(voice.voice_profile_id, voice.job_type))
+        status = read_status(store.train_status(voice.voice_profile_id, voice.job_type))
+        return None if status is None else _checked(status)
     except (OSError, ValueError):
         return None
 
@@ -289,7 +294,7 @@ def _status(store: Store, voice: Voice) -> TrainStatus | None:
 def _bundle(store: Store, voice: str, folder: Path) -> BundleEvidence:
     problems = tuple(str(problem) for problem in validate_bundle(folder, production=True))
     try:
-        record: BundleRecord | None = BundleRecord.from_json(read_json(store.record(voice, "voice_bundle")))
+        record: BundleRecord | None = _checked(BundleRecord.from_json(read_json(store.record(voice, "voice_bundle"))))
     except (OSError, ValueError):
         record = None
     try:
@@ -315,6 +320,13 @@ def _evaluation(
         return EvaluationEvidence(evaluation, sha256, record, (*evaluation.problems(), *faults))
     found = verify(evaluation, store, dataset.record, frontend, frontend.language.code)
     return EvaluationEvidence(evaluation, sha256, record, (*found, *faults))
+
+
+def _checked(record: Record) -> Record:
+    """A record whose every field has the type that it should have: JSON can hold anything. Raises ValidationError."""
+    for name, kind in get_type_hints(type(record)).items():
+        TypeAdapter(kind).validate_python(getattr(record, name), strict=True)
+    return record
 
 
 def _sha256(store: Store, relative: str) -> str | None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import math
 import multiprocessing
 import re
 import threading
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from voice_pipeline.atomic import read_json
+from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH
 from voice_pipeline.promotion import certificate, verification
+from voice_pipeline.promotion.entries import Entry, append
 from voice_pipeline.promotion.verification import Verification, verify
 from voice_pipeline.store import Store
 from voice_pipeline_tests.promotion.test_trace import lines
-from voice_pipeline_tests.ready_voice import NAME, TODAY, ReadyVoice
+from voice_pipeline_tests.ready_voice import CHECKED, CONFIG, NAME, TODAY, ReadyVoice, date_status, edit_json
 
 pytestmark = pytest.mark.evaluation
 
@@ -160,6 +164,83 @@ def test_what_changes_while_it_is_verified_is_not_certified(
     assert found.result["firstFail"]["id"] == "evidence.integrity"
     wanted = {"bundle": "voice_bundle/sample.wav changed", "store": "hifigan.nemo changed", "evidence": "another hash"}
     assert any(wanted[what] in blocker for blocker in found.result["blockers"])
+
+
+def test_edited_times_are_no_evidence(voice: ReadyVoice) -> None:
+    record = voice.store.record(NAME, "voice_evaluation")
+    timing = read_json(record)["timing"]
+    edit_json(record, timing={**timing, "real_time_factor": timing["real_time_factor"] + 0.1})
+    assert "real-time factor does not follow" in blockers(voice)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("nemo_checkpoint", "fastpitch", 5),
+        ("nemo_checkpoint", "work_dir", None),
+        ("nemo_checkpoint", "loss", "0.5"),
+        ("nemo_checkpoint", "loss", math.nan),
+        ("nemo_checkpoint", "recipe", math.inf),
+        ("voice_bundle", "content_digest", math.inf),
+        ("train_status", "checkpoint_sha256", 5),
+        ("train_status", "job_type", []),
+        ("train_status", "loss", "0.5"),
+        ("train_status", "loss", math.inf),
+        ("train_status", "timestamp", None),
+        ("train_status", "timestamp", 1e300),
+        ("evaluation", "voice_profile_id", "../../x"),
+    ],
+)
+def test_wrong_types_in_evidence_are_a_no_and_no_crash(voice: ReadyVoice, file: str, key: str, value: Any) -> None:
+    paths = {
+        "train_status": voice.store.train_status(NAME, voice.voice.job_type),
+        "evaluation": voice.bundle / "evaluation.json",
+    }
+    path = paths.get(file, voice.store.record(NAME, file))
+    content = {**read_json(path), key: value}
+    path.unlink()
+    path.write_text(json.dumps(content))
+    assert not verified(voice).go
+
+
+# -- the clock -----------------------------------------------------------------------------------------
+
+
+def blockers(voice: ReadyVoice) -> str:
+    found = verified(voice)
+    assert not found.go
+    return "\n".join(found.result["blockers"])
+
+
+def test_a_clock_before_the_training_is_set_back(voice: ReadyVoice) -> None:
+    date_status(voice, datetime(2026, 9, 9, tzinfo=UTC))
+    told = blockers(voice)
+    assert "verification_failed: the clock says 2026-06-01, but its training's status is of 2026-09-09" in told
+
+
+def test_a_clock_before_the_last_promotion_is_set_back(voice: ReadyVoice) -> None:
+    entry = Entry(
+        seq=1, action="withdraw", release=None, at="2026-09-09T00:00:00Z", by="dora", reason=None, previous=None
+    )  # fmt: skip
+    append(voice.store.promotions(NAME), NAME, entry)
+    assert "its last promotion's entry, withdraw is of 2026-09-09" in blockers(voice)
+
+
+def test_a_damaged_registry_leaves_the_clock_unknown(voice: ReadyVoice) -> None:
+    voice.store.promotions(NAME).write_text("{}\n")
+    found = {one.id: one for one in verified(voice).constraints}["clock.not_set_back"]
+    assert found.status == "unknown"
+
+
+def test_a_clock_before_the_licences_were_checked_is_set_back(voice: ReadyVoice) -> None:
+    path = voice.project / ALLOWLIST_PATH
+    path.write_text(path.read_text().replace(str(CHECKED), "2026-09-09"))
+    assert "the allowlist's latest check of a licence is of 2026-09-09" in blockers(voice)
+
+
+def test_a_clock_before_the_consent_is_set_back(voice: ReadyVoice) -> None:
+    voice.configure(consent={**CONFIG["consent"], "granted_on": "2026-09-09"})
+    assert "its speaker's consent is of 2026-09-09" in blockers(voice)
 
 
 # -- what a client says --------------------------------------------------------------------------------
