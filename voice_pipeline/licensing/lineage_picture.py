@@ -125,7 +125,13 @@ def _draw_node(axes: Any, lineage: Lineage, node: Node, left: float, middle: flo
     lines = (
         (_cut(node.name, _NAME_CHARS - len(version)) + version, 0.17, 8.5, _INK, "bold"),
         (_cut(licenses, _LICENSE_CHARS), 0.0, 7.5, _FRAME[node.verdict], "normal"),
-        (_cut(", ".join(roles) or "the voice", _ROLE_CHARS), -0.165, 7.0, _QUIET, "normal"),
+        (
+            _cut((", ".join(roles) or "the voice") + (" · see its note" if node.note else ""), _ROLE_CHARS),
+            -0.165,
+            7.0,
+            _QUIET,
+            "normal",
+        ),
     )
     for text, above, size, colour, weight in lines:
         axes.text(
