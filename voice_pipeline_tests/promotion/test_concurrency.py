@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import threading
 import time
@@ -19,6 +18,7 @@ from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.promotion import registry, releases
 from voice_pipeline.promotion.entries import Facts
 from voice_pipeline.store import Store
+from voice_pipeline_tests.promotion import dying
 from voice_pipeline_tests.promotion.releasing import copy_of, digest_of_tree, leftovers, promote_next, roll_back
 from voice_pipeline_tests.ready_voice import NAME, TODAY, ReadyVoice
 
@@ -100,7 +100,7 @@ def turn(root: Path, seed: int) -> None:
 
 def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    context = multiprocessing.get_context("forkserver")
+    context = dying.server()
     writers = [context.Process(target=turn, args=(store.root, 1)), threading.Thread(target=turn, args=(store.root, 2))]
     readers = Readers(store)
     with readers.looking():
@@ -136,7 +136,7 @@ def act(project: Path, acts: list[str]) -> None:
 def test_promote_against_rollback_against_withdraw(ready_voice: ReadyVoice, tmp_path: Path) -> None:
     ready = copy_of(ready_voice, tmp_path / "project")
     assert (ready.promote().release, promote_next(ready)) == (1, 2)
-    context = multiprocessing.get_context("forkserver")
+    context = dying.server()
     writers = [
         context.Process(target=act, args=(ready.project, ["promote", "1", "promote"])),
         threading.Thread(target=act, args=(ready.project, ["1", "withdraw", "promote"])),
