@@ -18,6 +18,8 @@ from voice_pipeline.licensing.packages import (
     PACKAGES_PATH,
     SPEAKING_ROOTS,
     Package,
+    code_policy,
+    load_packages_config,
     package_blockers,
     speaking_packages,
 )
@@ -155,6 +157,16 @@ def test_an_override_counts_only_for_the_words_that_a_person_saw(
     one = found()["packaging"]
     assert one.verdict == "unclear"
     assert "'Proprietary'" in one.reason
+
+
+def test_every_name_means_a_licence_with_a_verdict() -> None:
+    config, policy = load_packages_config(PROJECT), load_policy(PROJECT)
+    code = code_policy(policy, config)
+    written = {*config.licenses, *config.names.values(), *(one.license for one in config.packages)}
+    assert {one for one in written if "no verdict" in code.decide(one).reason or code.decide(one).suggestion} == set()
+    assert {key: facts for key, facts in policy.licenses.items() if "GPL" not in key and "-Open-MPI" not in key} == {
+        key: facts for key, facts in code.licenses.items() if "GPL" not in key and "-Open-MPI" not in key
+    }
 
 
 def test_a_wrong_file_names_itself(tmp_path: Path) -> None:
