@@ -7,6 +7,8 @@ Unknown fields are errors, and an error names the file and the field.
 
 from __future__ import annotations
 
+import copy
+import functools
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -235,7 +237,7 @@ def load_voice(path: Path) -> Voice:
 def parse_strict(model: type[Model], path: Path) -> Model:
     """Read a YAML file into ``model``. Raises ConfigError that names the file and every wrong field."""
     try:
-        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value: Any = copy.deepcopy(_read_yaml(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -249,3 +251,9 @@ def parse_strict(model: type[Model], path: Path) -> Model:
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}" for item in error.errors()]
         raise ConfigError(f"{path}: " + "; ".join(lines)) from error
+
+
+@functools.lru_cache(maxsize=32)
+def _read_yaml(text: str) -> Any:
+    """What the text says. Policy and allowlist are read several times in a decision, and parsing them is most of it."""
+    return yaml.safe_load(text)
