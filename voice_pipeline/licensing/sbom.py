@@ -76,12 +76,24 @@ def _component(node: Node) -> Any:
 
 
 def _licenses(node: Node) -> list[Any]:
-    """One SPDX expression: of weights, that of the weights and that of their code together."""
-    from cyclonedx.model.license import LicenseExpression
+    """One SPDX expression: of weights, that of the weights and that of their code together; else a name as written."""
+    from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
 
     different = list(dict.fromkeys(node.licenses))
+    if not all(_is_expression(one) for one in different):
+        return [DisjunctiveLicense(name=one) for one in different]
     joined = different[0] if len(different) == 1 else " AND ".join(f"({one})" for one in different)
     return [LicenseExpression(joined)] if joined else []
+
+
+def _is_expression(written: str) -> bool:
+    """Whether words have the form of an SPDX expression; which licences it names is the policy's question."""
+    from license_expression import get_spdx_licensing
+
+    try:
+        return get_spdx_licensing().parse(written, validate=False, strict=True) is not None
+    except Exception:  # the parser answers some malformed expressions with AttributeError, IndexError or TypeError
+        return False
 
 
 def _tools(maker: Any) -> Any:

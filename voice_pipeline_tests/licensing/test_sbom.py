@@ -83,3 +83,11 @@ def test_other_facts_have_another_serial_number(tmp_path: Path) -> None:
         assert problems(data) is None
         serials.add(json.loads(data)["serialNumber"])
     assert len(serials) == 2
+
+
+def test_what_is_no_expression_is_a_name(tmp_path: Path) -> None:
+    entry = known("joe", "as is, ask us", code_license="LicenseRef-Research-Only OR MIT")
+    data = sbom_json(lineage(allowlist([entry]), [part(tmp_path, entry)]))
+    assert problems(data) is None
+    names = [one["license"]["name"] for one in components(data)["weights:joe"]["licenses"]]
+    assert sorted(names) == ["LicenseRef-Research-Only OR MIT", "as is, ask us"]
