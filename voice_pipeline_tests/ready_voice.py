@@ -48,6 +48,7 @@ from voice_pipeline_tests.speaking_models import HOP, MELS, write_models
 
 NAME = "ready"
 TODAY = date(2026, 6, 1)
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)  # what the clock says, where a test cannot give TODAY
 CHECKED = date(2026, 5, 20)
 TRAINED = datetime(2026, 5, 30, 12, tzinfo=UTC)
 RATE = 22_050  # Hz

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from voice_pipeline import clock
 from voice_pipeline.bundle.synthesizer import Speech, Synthesizer, write_wav
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.store import Store
@@ -49,12 +50,11 @@ def bundle_of(store: Store, voice: str) -> Path:
 
 def _check_revocation(store: Store, voice: str, folder: Path) -> None:
     """Only a bundle that stands on a consent given anew speaks."""
-    from datetime import UTC, datetime
 
     from voice_pipeline.bundle.format import CONSENT_NAME
     from voice_pipeline.consent import carried_problem, read_revocation
 
-    today, mark = datetime.now(UTC).date(), read_revocation(store, voice)
+    today, mark = clock.today(), read_revocation(store, voice)
     problem = carried_problem(folder / CONSENT_NAME, today, voice_id=voice, revocation=mark)
     if problem is not None:
         raise VoiceFailure("consent_missing", problem, voice=voice)

@@ -2,7 +2,7 @@
 
     record = run(project, voice, store, bundle_folder)
     record.go, record.blockers
-    judge_release(project, bundle_folder, date.today())       # a bundle that was released, by today's knowledge
+    judge_release(project, bundle_folder, clock.today())       # a bundle that was released, by today's knowledge
 
 What is judged: every set of weights by its files, its record and the age of its evidence; everything that those were
 made from; the recordings; the text frontend; the packages that speak; what share-alike licences ask; facts that were
@@ -22,6 +22,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voice_pipeline import clock
 from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.bundle.format import EVALUATION_NAME, ManifestError, content_digest
 from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
@@ -90,7 +91,7 @@ def run(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, today
 
     Raises ConfigError for a wrong policy, allowlist or packages.yaml, VoiceFailure when the disk refuses.
     """
-    today = date.today() if today is None else today
+    today = clock.today() if today is None else today
     record = judge(project, voice, store, bundle_folder, today=today)
     write_json(store.license_decision(voice.voice_profile_id), record.model_dump(mode="json"))
     write_json(store.record(voice.voice_profile_id, STAGE), record.model_dump(mode="json"))
@@ -110,7 +111,7 @@ def judge(
     Raises ConfigError for a wrong policy, allowlist or packages.yaml.
     """
     policy = load_policy(project)
-    today = date.today() if today is None else today
+    today = clock.today() if today is None else today
     known = _Known(project, policy, load_allowlist(project), speaking_packages(project, policy), today)
     planned = parts_of(project, voice, store)  # what the build knew: the documents are made from it
     parts = parts_of(project, voice, store, judges=judges_of(bundle_folder))

@@ -1,6 +1,6 @@
 """The licences of a bundle that was released, judged by what is known today: for rollback, and for looking again.
 
-    judge_release(project, bundle_folder, date.today())       # () when it may still be handed on
+    judge_release(project, bundle_folder, clock.today())       # () when it may still be handed on
 
 A release is judged from what it carries, its lineage and its weights manifests, by today's policy and allowlist: the
 records of the store may be those of another bundle by now. Whether the files are still those that were released is

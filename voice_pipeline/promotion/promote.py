@@ -9,12 +9,13 @@ happens under the voice's promotion lock. What a kill leaves is finished, or cle
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from voice_pipeline import clock
 from voice_pipeline.atomic import write_bytes, write_json
 from voice_pipeline.bundle.seal import remove_attestation
 from voice_pipeline.bundle.validation import validate_bundle
@@ -98,7 +99,7 @@ def run(
 
 def moment(today: date | None) -> tuple[date, datetime]:
     """The day to decide for, and the time that an entry bears: now, or that day's same hour. Both are UTC's."""
-    now = datetime.now(UTC)
+    now = clock.now()
     return (now.date(), now) if today is None else (today, datetime.combine(today, now.timetz()))
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline import clock
 from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.bundle.format import CONSENT_NAME
 from voice_pipeline.consent import MARK_SCHEMA, Mark, evidence_file, read_revocation, revoked
@@ -77,7 +78,7 @@ def revoke(
     be written or what is promoted could not be withdrawn. It says which of both holds.
     """
     name, by, reason = profile_id(voice_id), registry.checked_operator(by), _checked(reason)
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     day = today or now.astimezone(UTC).date()
     _known(project, name, store)
     mark_fault: Exception | None = None

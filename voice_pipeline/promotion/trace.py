@@ -17,10 +17,10 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline import clock
 from voice_pipeline.atomic import sync
 from voice_pipeline.failures import VoiceFailure, disk_errors
 from voice_pipeline.store import Store, canonical_json
@@ -180,4 +180,4 @@ def _last_seq(descriptor: int, end: int) -> int:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")

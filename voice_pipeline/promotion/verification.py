@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from voice_pipeline import clock
 from voice_pipeline.atomic import exclusive, read_json, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion import trace
@@ -94,7 +95,7 @@ def verify(
     name = voice.voice_profile_id
     folder, bundle = store.verification(name), bundle_folder or store.bundle(name)
     trace_id = trace_id or f"adapter:{uuid.uuid4().hex}"
-    evidence = collect(project, voice, store, bundle, today=today or date.today())
+    evidence = collect(project, voice, store, bundle, today=today or clock.today())
     also = [_claims(evidence, given or {})]
     if adapter_url is not None:  # outside the lock: the other adapter may be one of this very store
         also.append(_adapter(adapter_url, voice, decide(evidence, also), trace_id))

@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from voice_pipeline import consent
+from voice_pipeline import clock, consent
 from voice_pipeline.atomic import read_json, write_bytes, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.recordings.conversion import VERSION as CONVERSION_VERSION
@@ -109,7 +109,7 @@ def run(
         record = _judge(recordings, digests, digest, key, voice, store, progress)
     else:
         record = known
-    check_consent(project, voice, store, today or datetime.now(UTC).date())
+    check_consent(project, voice, store, today or clock.today())
     if record is not known:
         write_json(store.record(voice.voice_profile_id, STAGE), record.model_dump(mode="json"))
     return record

@@ -18,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from voice_pipeline import clock
 from voice_pipeline.serving.errors import ServingError
 from voice_pipeline.serving.guard import LOOPBACK_NAMES, Guard
 from voice_pipeline.serving.limits import RateLimit
-from voice_pipeline.serving.releases import Releases, utc_today
+from voice_pipeline.serving.releases import Releases
 from voice_pipeline.serving.speaking import Limits, Speaker
 from voice_pipeline.serving.training_routes import TrainingRoutes
 from voice_pipeline.serving.voice_routes import VoiceRoutes
@@ -39,7 +40,7 @@ def make_app(
     default_voice: str | None = None,
     limits: Limits | None = None,
     hosts: Sequence[str] = LOOPBACK_NAMES,
-    today: Callable[[], date] = utc_today,
+    today: Callable[[], date] = clock.today,
 ) -> Starlette:
     """The application over one store. With ``trusted`` keys only releases that one of them signed speak.
 

@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voice_pipeline import consent
+from voice_pipeline import clock, consent
 from voice_pipeline.atomic import read_json
 from voice_pipeline.bundle.format import CONSENT_NAME, MANIFEST_NAME, BundleManifest, content_digest, read_manifest
 from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
@@ -88,16 +88,11 @@ class _Judged:
     outcome: Release | ServingError
 
 
-def utc_today() -> date:
-    """The day on which a consent must hold."""
-    return datetime.now(UTC).date()
-
-
 class Releases:
     """The releases of one store. Safe to use from several threads."""
 
     def __init__(
-        self, store: Store, trusted: TrustedKeys | None = None, *, today: Callable[[], date] = utc_today
+        self, store: Store, trusted: TrustedKeys | None = None, *, today: Callable[[], date] = clock.today
     ) -> None:
         self.store = store
         self._trusted = trusted

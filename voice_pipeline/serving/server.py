@@ -19,11 +19,11 @@ from pathlib import Path
 
 import uvicorn
 
+from voice_pipeline import clock
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.promotion import signing
 from voice_pipeline.serving.app import make_app
 from voice_pipeline.serving.guard import LOOPBACK_NAMES, host_name
-from voice_pipeline.serving.releases import utc_today
 from voice_pipeline.serving.speaking import Limits
 from voice_pipeline.store import Store
 
@@ -45,7 +45,7 @@ def serve(
     expose: bool = False,
     hosts: Sequence[str] = (),
     limits: Limits | None = None,
-    today: Callable[[], date] = utc_today,
+    today: Callable[[], date] = clock.today,
 ) -> int:
     """Serve until SIGINT or SIGTERM, and return 0. Prints one line with the URL once requests are answered.
 

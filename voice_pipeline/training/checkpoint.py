@@ -10,11 +10,10 @@ checkpoint to resume from.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voice_pipeline import consent
+from voice_pipeline import clock, consent
 from voice_pipeline.atomic import read_json, write_json
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.protocol import Progress
@@ -82,7 +81,7 @@ def plan_training(
     whose consent was revoked after its preparation: ``consent_missing``.
     """
     name = voice.voice_profile_id
-    stopped = consent.revoked(voice, datetime.now(UTC).date(), consent.read_revocation(store, name))
+    stopped = consent.revoked(voice, clock.today(), consent.read_revocation(store, name))
     if stopped is not None:
         raise VoiceFailure("consent_missing", stopped, voice=name)
     base = {model: check_base(project, voice, model, recipe, frontend) for model in voice.base}

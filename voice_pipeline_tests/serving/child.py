@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import date
 from pathlib import Path
 
-from voice_pipeline.promotion import verification
+from voice_pipeline import clock
 from voice_pipeline.serving.server import serve
 from voice_pipeline.serving.speaking import Limits
 from voice_pipeline.store import Store
-from voice_pipeline_tests.ready_voice import TODAY
-
-
-class TestsDay(date):
-    """The day on which the ready voice's consent holds, whenever the tests run."""
-
-    @classmethod
-    def today(cls) -> TestsDay:
-        return cls(TODAY.year, TODAY.month, TODAY.day)
-
+from voice_pipeline_tests.ready_voice import NOW
 
 if __name__ == "__main__":
-    verification.date = TestsDay  # type: ignore[attr-defined, misc]
+    clock.now = lambda: NOW  # whenever the tests run, it is the day on which the ready voice's consent holds
     project, options = Path(sys.argv[1]), json.loads(sys.argv[2])
     limits = Limits(**options.pop("limits", {}))
-    sys.exit(serve(project, Store(project / "store"), port=0, limits=limits, today=lambda: TODAY, **options))
+    sys.exit(serve(project, Store(project / "store"), port=0, limits=limits, **options))
