@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,9 @@ def make_project(root: Path) -> Path:
     """A project at ``root``: the shipped configs, no recordings, no store."""
     shutil.copytree(PROJECT / "configs", root / "configs")
     return root
+
+
+def date_licences(project: Path, checked_on: date) -> None:
+    """Let somebody have looked at the licences on that day: what the shipped allowlist says grows too old one day."""
+    path = project / "configs/licensing/allowlist.yaml"
+    path.write_text(re.sub(r"(checked_on): \S+", rf"\1: {checked_on}", path.read_text()))

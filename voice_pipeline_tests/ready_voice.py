@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -31,7 +30,7 @@ from voice_pipeline.bundle.settings import SynthesizerSettings
 from voice_pipeline.bundle.synthesizer import Synthesizer, write_wav
 from voice_pipeline.evaluation import run as evaluation
 from voice_pipeline.licensing import gate
-from voice_pipeline.licensing.allowlist import ALLOWLIST_PATH, load_allowlist
+from voice_pipeline.licensing.allowlist import load_allowlist
 from voice_pipeline.licensing.documents import bundle_documents
 from voice_pipeline.licensing.gate import installed_frontend
 from voice_pipeline.licensing.parts import RECOGNISER, parts_of, weights_manifests
@@ -43,7 +42,7 @@ from voice_pipeline.text.frontend import TextFrontend
 from voice_pipeline.training import checkpoint, features
 from voice_pipeline.training.recipe import load_recipe
 from voice_pipeline.voice import Voice, load_voice
-from voice_pipeline_tests.conftest import PROJECT, make_project
+from voice_pipeline_tests.conftest import PROJECT, date_licences, make_project
 from voice_pipeline_tests.speaking_models import HOP, MELS, write_models
 
 NAME = "ready"
@@ -141,7 +140,7 @@ class Listener:
 def make_ready_voice(project: Path) -> ReadyVoice:
     """Run every stage but the training."""
     make_project(project)
-    date_licences(project)
+    date_licences(project, CHECKED)
     ready = ReadyVoice(project)
     _record(project / "data" / NAME)
     (project / "consent.txt").write_text(SIGNED)
@@ -276,12 +275,6 @@ def _frontend() -> TextFrontend:
     frontend = installed_frontend("en-US")
     assert frontend is not None
     return frontend
-
-
-def date_licences(project: Path) -> None:
-    """Licences were looked at before TODAY, whatever the shipped allowlist says."""
-    path = project / ALLOWLIST_PATH
-    path.write_text(re.sub(r"(checked_on): \S+", rf"\1: {CHECKED}", path.read_text()))
 
 
 def _record(folder: Path) -> None:

@@ -21,8 +21,8 @@ from voice_pipeline.recognition.voice_activity import MODEL_ID as VOICE_ACTIVITY
 from voice_pipeline.recognition.voice_activity import WEIGHTS as VOICE_ACTIVITY_WEIGHTS
 from voice_pipeline.store import Store, sha256_file
 from voice_pipeline.voice import RecognizerSettings, Voice
-from voice_pipeline_tests.conftest import PROJECT, make_project
-from voice_pipeline_tests.ready_voice import CONFIG, NAME, TODAY, date_licences
+from voice_pipeline_tests.conftest import PROJECT, date_licences, make_project
+from voice_pipeline_tests.ready_voice import CHECKED, CONFIG, NAME, TODAY
 
 WEIGHTS = b"a recogniser that somebody trained"
 ROLES = {"voice activity", "recogniser", "aligner", "speaker encoder"}
@@ -94,7 +94,7 @@ def test_a_record_that_cannot_be_read_names_an_unknown_model(tmp_path: Path, tex
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     root = make_project(tmp_path / "project")
-    date_licences(root)
+    date_licences(root, CHECKED)
     return root
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from voice_pipeline import clock
 from voice_pipeline.store import Store
-from voice_pipeline_tests.conftest import make_project
+from voice_pipeline_tests.conftest import date_licences, make_project
 
 CLIPS = 16
 VOICE = "tiny"
@@ -78,6 +79,7 @@ def make_workplace(root: Path, recordings: Path, *, steps: int | None = None) ->
     ``steps`` makes its FastPitch training longer, for tests that must meet it at work.
     """
     project = make_project(root)
+    date_licences(project, clock.today())
     source = project / "data" / VOICE
     (source / "wavs").mkdir(parents=True)
     with (recordings / "metadata.csv").open(encoding="utf-8", newline="") as stream:

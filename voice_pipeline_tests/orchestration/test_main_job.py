@@ -43,6 +43,7 @@ STAGES = [
     "voice_bundle",
     "voice_evaluation",
     "license_gate",
+    "verification",
     "promoted_voice",
 ]
 
@@ -78,8 +79,10 @@ def test_a_voice_that_nobody_understands_is_an_honest_no_go(finished_run: Finish
 
 def test_every_stage_left_its_record_and_the_bundle_is_whole(finished_run: FinishedRun) -> None:
     store = finished_run.workplace.store
-    for stage in STAGES[:-1]:
+    for stage in STAGES[:-2]:
         assert read_json(store.record(VOICE, stage))["stage"] == stage
+    result = read_json(store.verification(VOICE) / "result.json")
+    assert (result["verdict"], result["certificate"]["integrityOk"]) == ("FAIL", True)
     assert validate_bundle(store.bundle(VOICE)) == []
     listed = {entry["path"] for entry in read_json(store.bundle(VOICE) / "manifest.json")["files"]}
     assert {"fastpitch.nemo", "hifigan.nemo", "sample.wav", "evaluation.json"} <= listed
@@ -88,7 +91,7 @@ def test_every_stage_left_its_record_and_the_bundle_is_whole(finished_run: Finis
 def test_the_terminal_showed_stages_and_training(finished_run: FinishedRun) -> None:
     shown = finished_run.done.stdout
     for number, stage in enumerate(STAGES, start=1):
-        assert f"{number}/11 {stage}" in shown
+        assert f"{number}/12 {stage}" in shown
     assert "fastpitch step" in shown
     assert "ETA" in shown
 
