@@ -21,7 +21,7 @@ from voice_pipeline.promotion.soft_rules import SOFT_RULES
 from voice_pipeline.status import PROMOTABLE_JOB_TYPES
 
 _SHOWN = 3  # problems of a bundle that one blocker names
-_GRACE = timedelta(days=1)  # the day is a local one, and what proves a day is in UTC
+_GRACE = timedelta(days=1)  # the day is UTC's; people write dates of where they are
 _NO_PREFLIGHT = mismatch("there is no record of audio_preflight")
 _NO_DATASET = mismatch("there is no record of dataset_manifest")
 _NO_TRAINING = Blocker("checkpoint_missing", "there is no record of nemo_checkpoint")
