@@ -77,7 +77,6 @@ def keygen(
     typer.echo(f"private key: {private}  (keep it; only you can read it)")
     typer.echo(f"public key:  {public}  (give it to whoever checks)")
     typer.echo(f"key id:      {key_id}")
-    typer.echo(
-        f"Next: export VOICE_SIGNING_KEY={private}, then promote; servers check with VOICE_VERIFICATION_KEY={public}"
-    )
+    typer.echo(f"To sign:     export VOICE_SIGNING_KEY={private}")
+    typer.echo(f"To check:    export VOICE_VERIFICATION_KEY={public}")
     return 0

@@ -45,7 +45,7 @@ def roll_back(context: dg.OpExecutionContext, workspace: Workspace, config: Roll
     context.log_event(dg.AssetObservation(PROMOTED, partition=name, metadata=figures(entry.model_dump(mode="json"))))
 
 
-@dg.op(description="Mark the speaker's consent as revoked, and withdraw what is promoted. Only a consent given anew lifts it.")
+@dg.op(description="Mark the consent as revoked, and withdraw what is promoted. Only a consent given anew lifts it.")
 def revoke_consent(context: dg.OpExecutionContext, workspace: Workspace, config: RevokeConfig) -> None:
     """Revoke one voice's consent."""
     name = context.partition_key
@@ -78,7 +78,7 @@ def rollback_voice() -> None:
 @dg.job(
     partitions_def=VOICES,
     executor_def=dg.in_process_executor,
-    description="Revoke the consent behind a voice: it is withdrawn, and not trained, promoted or served until one is given anew.",
+    description="Revoke the consent behind a voice: it is withdrawn, and silent until a consent is given anew.",
 )
 def revoke_voice() -> None:
     """Revoke, as a job."""
