@@ -20,7 +20,7 @@ import os
 import re
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.store import canonical_json, profile_id
+from voice_pipeline.strict_json import parse_json
 
 BUNDLE_VERSION = "voice_bundle/1"
 MANIFEST_NAME = "manifest.json"
@@ -165,9 +166,7 @@ def parse_manifest(data: bytes) -> BundleManifest:
     if len(data) > MAX_MANIFEST_BYTES:
         raise ManifestError(f"larger than {MAX_MANIFEST_BYTES} bytes")
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
-    except RecursionError:
-        raise ManifestError("nested too deeply") from None
+        value = parse_json(data)
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise ManifestError(f"not JSON: {_one_line(str(error))}") from None
     if not isinstance(value, dict):
@@ -249,19 +248,6 @@ def is_rfc3339(value: str) -> bool:
 
 def _folded(path: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
-
-
-def _no_key_twice(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for key, item in pairs:
-        if key in value:
-            raise ValueError(f"key {key!r} twice")
-        value[key] = item
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _one_line(text: str) -> str:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.json_schema import GenerateJsonSchema
 
 from voice_pipeline.store import sha256_file
+from voice_pipeline.strict_json import parse_json
 
 MAX_MANIFEST_BYTES = 1 << 20  # a manifest has some hundred bytes; more is not a manifest
 SCHEMA_ID = "urn:voice-pipeline:weights-manifest:1"
@@ -125,10 +126,8 @@ def read_weights_manifest(path: Path) -> WeightsManifest:
 def parse_weights_manifest(data: bytes) -> WeightsManifest:
     """Check the text of a manifest: UTF-8 JSON, no key twice, no NaN. Raises InvalidManifestError."""
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        value = parse_json(data)
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # "\\ud800" is JSON, but no text
-    except RecursionError:
-        raise InvalidManifestError(EXIT_INVALID_JSON, "invalid_json", "manifest", "nested too deeply") from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise InvalidManifestError(EXIT_INVALID_JSON, "invalid_json", "manifest", str(error)) from None
     if not isinstance(value, dict):
@@ -218,17 +217,6 @@ def _read(path: Path) -> bytes:
         detail = f"larger than {MAX_MANIFEST_BYTES} bytes"
         raise InvalidManifestError(EXIT_INVALID_JSON, "invalid_json", "manifest", detail)
     return data
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _shown(text: str) -> str:

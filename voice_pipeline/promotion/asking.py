@@ -25,6 +25,7 @@ from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.promotion.certificate import Certificate
 from voice_pipeline.promotion.constraints import PACK_ID, PACK_VERSION
 from voice_pipeline.promotion.trace import EXPORT_ROUTE
+from voice_pipeline.strict_json import parse_json
 
 ADAPTER_ROUTE = "/api/agi/adapter/run"
 SECONDS = 300.0  # for the whole conversation; a verification hashes some 300 MB
@@ -75,8 +76,8 @@ def ask(
 def answer_problem(data: bytes) -> str | None:
     """Why an adapter's answer is no PASS; None for one. The answer is untrusted."""
     try:
-        answer = json.loads(data, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        answer = parse_json(data)
+    except ValueError:
         return "the answer is not JSON"
     if not isinstance(answer, dict):
         return "the answer is not a JSON object"
@@ -117,8 +118,8 @@ def _export_problem(blocks: Iterator[bytes]) -> str | None:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line, parse_constant=_no_constant), dict)
-    except (ValueError, RecursionError):
+        return isinstance(parse_json(line), dict)
+    except ValueError:
         return False
 
 
@@ -231,7 +232,3 @@ def _shown(value: object) -> str:
         value = value.get("id", value)
     text = json.dumps(value)[:100]
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

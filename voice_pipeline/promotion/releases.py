@@ -9,7 +9,6 @@ problems(store, voice, entry)       # (): whole, and the one that was promoted
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import stat
@@ -26,6 +25,7 @@ from voice_pipeline.promotion.certificate import HASHED, certificate_hash, certi
 from voice_pipeline.promotion.entries import Facts
 from voice_pipeline.status import PROMOTABLE_JOB_TYPES
 from voice_pipeline.store import Store, inside, sha256_file
+from voice_pipeline.strict_json import parse_json
 
 BUNDLE = "voice_bundle"
 DECISION = "decision.json"
@@ -212,7 +212,7 @@ def _certificate_problems(certificate: dict[str, Any]) -> Iterator[Blocker]:
 def _read_object(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
         data = stream.read(MAX_JSON_BYTES + 1)
-    value = json.loads(data.decode()) if len(data) <= MAX_JSON_BYTES else None
+    value = parse_json(data) if len(data) <= MAX_JSON_BYTES else None
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} holds no object of at most {MAX_JSON_BYTES} bytes")
     return value

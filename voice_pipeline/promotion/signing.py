@@ -51,6 +51,7 @@ from voice_pipeline.promotion.statement_format import (
     manifest_facts,
     parse_statement,
 )
+from voice_pipeline.strict_json import parse_json
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -234,10 +235,8 @@ def _parse_envelope(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_ENVELOPE_BYTES:
         raise SignatureInvalidError(f"larger than {MAX_ENVELOPE_BYTES} bytes")
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_key_twice)
+        value = parse_json(data)
         envelope = _Envelope.model_validate(value)
-    except RecursionError:
-        raise SignatureInvalidError("nested too deeply") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "envelope"
@@ -262,13 +261,6 @@ def _decoded(text: str, what: str) -> bytes:
     if base64.b64encode(data).decode() != text:
         raise SignatureInvalidError(f"{what} is not base64 in its one spelling")
     return data
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
 
 
 def _shown(trusted: TrustedKeys) -> str:

@@ -11,7 +11,6 @@ Law, held by a test: ``canonical_json(parse_statement(data).to_json()) == data``
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
@@ -24,6 +23,7 @@ from voice_pipeline.bundle.format import (
     content_digest,
 )
 from voice_pipeline.store import canonical_json, identity
+from voice_pipeline.strict_json import parse_json
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:voice-pipeline:promotion:1"
@@ -198,15 +198,12 @@ def parse_statement(data: bytes) -> Statement:
     if len(data) > MAX_BYTES:
         raise StatementError(f"larger than {MAX_BYTES} bytes")
     try:
-        value = json.loads(data.decode("utf-8"))
-        # One spelling only. So no key stands twice: the parser would keep one of the two.
-        if canonical_json(value) != data:
+        value = parse_json(data)
+        if canonical_json(value) != data:  # one spelling only
             raise StatementError("not canonical JSON")
-    except RecursionError:
-        raise StatementError("nested too deeply") from None
     except StatementError:
         raise
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError) as error:  # what is just shallow enough to read may be too deep to write
         raise StatementError(f"not JSON: {type(error).__name__}") from None
     try:
         return Statement.model_validate(value)

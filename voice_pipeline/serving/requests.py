@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.serving.errors import ServingError
 from voice_pipeline.store import profile_id
+from voice_pipeline.strict_json import parse_json
 
 MAX_BODY_BYTES = 512 << 10  # of /speak: 20,000 characters, each written as two \uXXXX, and the rest of the fields
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"  # no spaces: an id goes to the log, a sentence must not
@@ -73,9 +74,7 @@ class SpeakRequest(BaseModel):
 def parse_object(data: bytes) -> dict[str, Any]:
     """A JSON object: UTF-8, no key twice, no NaN. Raises ServingError ``voice_invalid_request``."""
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
-    except RecursionError:
-        raise ServingError("voice_invalid_request", "the body is nested too deeply") from None
+        value = parse_json(data)
     except UnicodeDecodeError:
         raise ServingError("voice_invalid_request", "the body is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -148,16 +147,3 @@ def _check_consent(request: SpeakRequest) -> None:
 
 def _explained(message: str) -> str:
     return "not a field of this request" if message.startswith("Extra inputs") else message
-
-
-def _no_key_twice(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for key, item in pairs:
-        if key in value:
-            raise ValueError(f"key {key[:64]!r} twice")
-        value[key] = item
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import logging
 import os
 import stat
@@ -28,6 +27,7 @@ from voice_pipeline.serving.requests import parse_object, trace_id_of
 from voice_pipeline.serving.speaking import place_of
 from voice_pipeline.serving.workers import Workers
 from voice_pipeline.store import Store
+from voice_pipeline.strict_json import parse_json
 
 LOG = logging.getLogger("voice_pipeline.serving")
 MAX_STATUS_BYTES = 4 << 20
@@ -132,13 +132,9 @@ def _read_status(path: Path) -> bytes:
         data = stream.read(MAX_STATUS_BYTES + 1)
     if len(data) > MAX_STATUS_BYTES:
         raise ValueError("too large")
-    if not isinstance(json.loads(data.decode("utf-8"), parse_constant=_no_constant), dict):
+    if not isinstance(parse_json(data), dict):
         raise ValueError("no JSON object")
     return data
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _limit(given: list[str]) -> int:
