@@ -139,8 +139,9 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
         return 0
     marks = {"ok": "ok", "blocked": "BLOCKED", "absent": "-"}
     for finding in findings:
-        reason = f" [{finding.reason}] {finding.next_unblock_action}" if finding.reason else ""
-        typer.echo(f"{marks[finding.state]:<8} {finding.name:<28} {finding.detail}{reason}")
+        reason = f"[{finding.reason}]" if finding.reason else ""
+        words = " ".join(word for word in (finding.detail, reason, finding.next_unblock_action) if word)
+        typer.echo(f"{marks[finding.state]:<8} {finding.name:<28} {words}")
     return 0
 
 

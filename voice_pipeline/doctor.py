@@ -19,6 +19,7 @@ from voice_pipeline.failures import REASONS
 from voice_pipeline.store import Store
 
 TRAINER_PYTHON_ENVIRONMENT = "VOICE_TRAINER_PYTHON"
+SIGNING_KEY_ENVIRONMENT = "VOICE_SIGNING_KEY"
 _PROBE_SECONDS = 60
 _LEAST_FREE_BYTES = 5 * 10**9  # one small training with its caches
 
@@ -56,6 +57,7 @@ def examine(store: Store) -> list[Finding]:
         _ffmpeg(),
         _module("sample speaker", ("hibari",), None),
         _container_engine(),
+        _signing_key(),
         Finding(
             "lane tts_prod_train_nemo",
             "ok" if trainer.state == "ok" else "blocked",
@@ -150,6 +152,18 @@ def _container_engine() -> Finding:
     except (OSError, subprocess.SubprocessError):
         return Finding("container engine", "absent", f"{Path(engine).name} is installed, but no engine answers")
     return Finding("container engine", "ok", Path(engine).name)
+
+
+def _signing_key() -> Finding:
+    """Whether promotions will be signed; ``promotion.signing_keys`` looks at the key itself when it signs."""
+    named = os.environ.get(SIGNING_KEY_ENVIRONMENT)
+    if not named:
+        detail = "none is configured: promoted voices are not signed"
+        return Finding("signing key", "absent", detail, action="Make one: voice-pipeline keygen")
+    if not os.access(named, os.R_OK):
+        detail = f"${SIGNING_KEY_ENVIRONMENT} names {named}, which this user cannot read: promotions are refused"
+        return Finding("signing key", "blocked", detail, action="Correct the path, or unset the variable.")
+    return Finding("signing key", "ok", named)
 
 
 def _memory() -> str:

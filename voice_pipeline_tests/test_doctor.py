@@ -57,3 +57,14 @@ def test_what_is_there_is_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert found["ffmpeg"].detail == "version 7.1"
     program.write_text("#!/bin/sh\nexit 1\n")
     assert findings(tmp_path)["ffmpeg"].state == "absent"
+
+
+def test_who_will_sign_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VOICE_SIGNING_KEY", raising=False)
+    found = findings(tmp_path)["signing key"]
+    assert (found.state, found.next_unblock_action) == ("absent", "Make one: voice-pipeline keygen")
+    key = tmp_path / "signing.key"
+    monkeypatch.setenv("VOICE_SIGNING_KEY", str(key))
+    assert findings(tmp_path)["signing key"].state == "blocked"
+    key.write_text("a key")
+    assert findings(tmp_path)["signing key"].state == "ok"
