@@ -140,7 +140,8 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:
     marks = {"ok": "ok", "blocked": "BLOCKED", "absent": "-"}
     for finding in findings:
         reason = f"[{finding.reason}]" if finding.reason else ""
-        words = " ".join(word for word in (finding.detail, reason, finding.next_unblock_action) if word)
+        action = f"→ {finding.next_unblock_action}" if finding.next_unblock_action else ""
+        words = " ".join(word for word in (finding.detail, reason, action) if word)
         typer.echo(f"{marks[finding.state]:<8} {finding.name:<28} {words}")
     return 0
 
