@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from functools import lru_cache
 from typing import Any
 
 from voice_pipeline.licensing.lineage import Lineage, Node
@@ -86,6 +87,7 @@ def _licenses(node: Node) -> list[Any]:
     return [LicenseExpression(joined)] if joined else []
 
 
+@lru_cache(maxsize=1024)  # the library builds its index of all licences anew for each question: 0.1 s
 def _is_expression(written: str) -> bool:
     """Whether words have the form of an SPDX expression; which licences it names is the policy's question."""
     from license_expression import get_spdx_licensing

@@ -86,7 +86,7 @@ def nemo_checkpoint(context: dg.AssetExecutionContext, workspace: Workspace) -> 
         recipe, frontend = workspace.recipe(voice), workspace.frontend(voice)
         prepared = features.run(voice, store, _dataset(store, name), frontend, recipe)
         plan = checkpoint.plan_training(
-            workspace.project_root(), voice, store, recipe, prepared, frontend, context.run_id
+            workspace.project_root(), voice, store, recipe, prepared, frontend, context.run.run_id
         )
         record = checkpoint.finished(plan)
         if record is None:
