@@ -150,6 +150,26 @@ def test_open_gates_promote_and_the_override_is_on_the_record(finished_copy: Wor
     assert read_json(promoted / "decision.json") == decision
 
 
+@pytest.mark.slow
+def test_two_clean_runs_end_in_the_same_certificate_statement_and_bundle(
+    finished_copy: Workplace, sample_recordings: Path, tmp_path: Path
+) -> None:
+    """Recordings to release twice, training included: what is certified and what is stated is the same bytes."""
+    finished_copy.configure(gates=OPEN_GATES)
+    other = make_workplace(tmp_path / "other", sample_recordings)
+    other.configure(gates=OPEN_GATES)
+    folders = []
+    for workplace in (finished_copy, other):
+        done = workplace.run("train", VOICE)
+        assert done.returncode == 0, done.stdout + done.stderr
+        folders.append(workplace.store.promoted(VOICE).resolve())
+    files = [{path.relative_to(one): sha256_file(path) for path in one.rglob("*") if path.is_file()} for one in folders]
+    timed = {Path("voice_bundle/manifest.json")}  # created_at is part of no digest
+    assert {name for name in files[0] if files[0][name] != files[1].get(name)} <= timed
+    assert set(files[0]) == set(files[1])
+    assert {Path("certificate.json"), Path("statement.json")} < set(files[0])
+
+
 def test_materializing_the_last_step_alone_cannot_get_around_a_gate(finished_copy: Workplace) -> None:
     alone = materialize_promotion_alone(finished_copy)
     assert alone.returncode != 0

@@ -65,7 +65,7 @@ def license_gate(context: dg.AssetExecutionContext, workspace: Workspace) -> Ite
                 nodes, ("kind", "name", "version", "licenses", "verdict", "judged", "reason", "note")
             ),
             "weights": table(rows, ("role", "model_id", "weights_license", "code_license", "checked_on", "blockers")),
-            "changes": table([{"change": one} for one in record.changes], ("change",)),
+            **({"changes": table([{"change": one} for one in record.changes], ("change",))} if record.changes else {}),
             "packages": table(
                 [node for node in nodes if node["kind"] == "package"], ("name", "version", "licenses", "verdict")
             ),

@@ -56,6 +56,7 @@ def verification(context: dg.AssetExecutionContext, workspace: Workspace) -> Ite
         yield from refuse(error, name, "constraints_hold", "integrity")
         return
     rows = [one.to_json() for one in found.constraints]
+    open_rows = [row for row in rows if row["status"] != "pass"]
     failed = [one for one in found.constraints if one.severity == "HARD" and one.status != "pass"]
     certificate = found.certificate
     yield dg.MaterializeResult(
@@ -63,8 +64,9 @@ def verification(context: dg.AssetExecutionContext, workspace: Workspace) -> Ite
             "verdict": str(found.result["verdict"]),
             "certificate": certificate.certificate_id,
             "certificate_hash": certificate.certificate_hash,
-            "constraints": table(rows, _CONSTRAINT_COLUMNS),
             "failed_constraints": len(failed),
+            **({"not passed": table(open_rows, _CONSTRAINT_COLUMNS)} if open_rows else {}),
+            "constraints": table(rows, _CONSTRAINT_COLUMNS),
             "result": dg.MetadataValue.path(store.verification(name) / "result.json"),
         },
         data_version=dg.DataVersion(certificate.certificate_hash),
