@@ -219,7 +219,7 @@ def _problem(record: _Record, who: str, today: date, revocation: Revocation | No
 def _revoked(record: _Record, who: str, today: date, revocation: Revocation | None) -> str | None:
     if record.status == "revoked" or (record.revoked_on is not None and record.revoked_on <= today):
         since = f" on {record.revoked_on}" if record.revoked_on is not None else ""
-        return f"{who} has revoked the consent{since}"
+        return f"this voice was revoked{since}" if record.synthetic else f"{who} has revoked the consent{since}"
     if revocation is None:
         return None
     if revocation.mark is None:

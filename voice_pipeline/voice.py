@@ -164,7 +164,7 @@ class Consent(_Strict):
     def _fits_the_speaker(self) -> Consent:
         if self.speaker_type == "human" and self.status == "not_applicable":
             raise ValueError("a human speaker's consent cannot be not_applicable")
-        if self.speaker_type == "synthetic" and self.status != "not_applicable":
+        if self.speaker_type == "synthetic" and self.status not in ("not_applicable", "revoked"):
             raise ValueError("a synthetic speaker cannot agree: its status is not_applicable")
         if self.status == "granted" and self.speaker_type == "human" and not (self.granted_on and self.evidence):
             raise ValueError("a granted consent needs granted_on and evidence")

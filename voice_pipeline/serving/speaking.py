@@ -158,7 +158,9 @@ class Speaker:
         names = await self._look(self.releases.voices)
         if len(names) == 1:
             return str(names[0])
-        message = "name a voice in voiceProfile" if names else "no voice is promoted, and none was named"
+        if not names:
+            raise ServingError("voice_unavailable", "no voice is promoted", reason="not_promoted")
+        message = "name a voice in voiceProfile"
         raise ServingError("voice_invalid_request", message, fields=["voiceProfile"], voices=list(names))
 
     async def _synthesised(self, release: Release, request: SpeakRequest) -> bytes | None:

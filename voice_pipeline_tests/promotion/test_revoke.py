@@ -267,7 +267,8 @@ def test_a_synthetic_voice_can_be_taken_back_too(place: Place) -> None:
     place.config.write_text(yaml.safe_dump(value))
     assert place.may_be_trained()
     done = place.revoke()
-    assert done.left is not None and "synthetic" in done.left
+    assert done.left is None
+    assert place.voice.consent.status == "revoked"
     assert not place.may_be_trained() and not place.link
 
 

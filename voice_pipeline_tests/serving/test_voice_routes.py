@@ -98,7 +98,7 @@ def test_without_a_profile_and_with_two_voices_the_request_is_refused(served: Se
 
 def test_without_any_promoted_voice_the_request_is_refused(served: Served, client: TestClient) -> None:
     withdraw(served.store)
-    assert envelope(speak(client), "voice_invalid_request", 400)["details"]["voices"] == []
+    assert envelope(speak(client), "voice_unavailable", 503)["details"]["reason"] == "not_promoted"
 
 
 def test_the_trace_id_comes_back_or_is_made(client: TestClient) -> None:
