@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from voice_pipeline.atomic import open_regular
 from voice_pipeline.failures import ConfigError
 
 STORE_ENVIRONMENT = "VOICE_STORE"
@@ -213,7 +214,11 @@ def inside(root: Path, relative: str) -> Path:
     if not relative or "\\" in relative or "\0" in relative or pure.is_absolute() or ".." in pure.parts:
         raise ValueError(f"{relative!r} is not a relative path below {root}")
     path = root / pure
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        stays = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a loop of links
+        stays = False
+    if not stays:
         raise ValueError(f"{relative!r} leaves {root}")
     return path
 
@@ -234,7 +239,7 @@ def identity(**parts: Any) -> str:
 def sha256_file(path: Path) -> str:
     """sha256 of a file's bytes, as 64 hex digits, in constant memory."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while block := stream.read(_READ_BLOCK):
             digest.update(block)
     return digest.hexdigest()

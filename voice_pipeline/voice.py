@@ -13,7 +13,6 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -25,10 +24,13 @@ from pydantic import (
     model_validator,
 )
 
+from voice_pipeline.atomic import read_bytes
 from voice_pipeline.failures import ConfigError
 from voice_pipeline.project import VOICES_FOLDER, voice_ids
 from voice_pipeline.store import profile_id
+from voice_pipeline.strict_yaml import parse_yaml
 
+MAX_CONFIG_BYTES = 4 << 20  # of any YAML file of the project; the policy has some 60,000
 DEFAULT_MIN_BYTES = 5_000_000  # bytes of source audio; some two minutes of 16-bit mono at 22.05 kHz
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -237,13 +239,13 @@ def load_voice(path: Path) -> Voice:
 def parse_strict(model: type[Model], path: Path) -> Model:
     """Read a YAML file into ``model``. Raises ConfigError that names the file and every wrong field."""
     try:
-        value: Any = copy.deepcopy(_read_yaml(path.read_text(encoding="utf-8")))
+        value: Any = copy.deepcopy(_read_yaml(read_bytes(path, most=MAX_CONFIG_BYTES).decode("utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected fields, found {type(value).__name__}")
     try:
@@ -256,4 +258,4 @@ def parse_strict(model: type[Model], path: Path) -> Model:
 @functools.lru_cache(maxsize=32)
 def _read_yaml(text: str) -> Any:
     """What the text says. Policy and allowlist are read several times in a decision, and parsing them is most of it."""
-    return yaml.safe_load(text)
+    return parse_yaml(text)

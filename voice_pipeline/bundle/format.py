@@ -38,6 +38,7 @@ ATTESTATION_NAME = "attestation.dsse.json"
 ADDED_LATER = (EVALUATION_NAME, ATTESTATION_NAME)  # to a built bundle; no part of what they speak about
 MAX_MANIFEST_BYTES = 4 << 20  # bytes; a bundle of a few dozen files needs some ten thousand
 MAX_FILES = 10_000
+MAX_BYTES = 16 << 30  # of all files together: a sparse file of any size costs its sender nothing, and its reader days
 MAX_PATH_CHARS = 1024
 
 # What a production bundle of the NeMo lane always holds, beside its evaluation and its weights manifests.
@@ -142,6 +143,8 @@ class BundleManifest(_Strict):
 
     @model_validator(mode="after")
     def _no_two_names_for_one_file(self) -> BundleManifest:
+        if sum(entry.bytes for entry in self.files) > MAX_BYTES:
+            raise ValueError(f"its files have more than {MAX_BYTES} bytes together")
         # Two spellings that one file system takes for the same file would let one digest vouch for the other.
         seen = {_folded(MANIFEST_NAME): MANIFEST_NAME}
         for entry in self.files:

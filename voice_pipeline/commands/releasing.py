@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from voice_pipeline.commands.options import JsonOption, StoreOption, VoiceArgument, open_store, project_root
-from voice_pipeline.failures import EXIT_PROMOTION_BLOCKED
+from voice_pipeline.commands.options import JsonOption, StoreOption, VoiceArgument, open_store, project_root, say
+from voice_pipeline.failures import EXIT_PROMOTION_BLOCKED, EXIT_USAGE, VoiceFailure
 
 AdapterOption = Annotated[
     str | None,
@@ -55,7 +55,14 @@ def promote(
     from voice_pipeline.voice import load_voice_by_id
 
     project = project_root()
-    record = promotion.run(project, load_voice_by_id(project, voice), open_store(store), by=by, adapter_url=adapter)
+    opened, configured = open_store(store), load_voice_by_id(project, voice)
+    try:
+        record = promotion.run(project, configured, opened, by=by, adapter_url=adapter)
+    except VoiceFailure as failure:
+        if as_json:
+            value = {"go": False, "reason": failure.reason, "detail": failure.detail}
+            typer.echo(json.dumps(value, indent=2, sort_keys=True))
+        raise
     if as_json:
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True))
     else:
@@ -114,9 +121,8 @@ def revoke(
     from voice_pipeline.promotion import registry
     from voice_pipeline.promotion.revoke import revoke as run
 
-    if not yes and not typer.confirm(f"Revoke {voice}? It is withdrawn, and not trained or promoted again"):
-        typer.echo("Nothing was revoked.")
-        return 0
+    if not yes and not _confirmed(f"Revoke {voice}? It is withdrawn, and not trained or promoted again"):
+        return say("Nothing was revoked. Where nobody can answer, add --yes.", EXIT_USAGE)
     done = run(project_root(), voice, open_store(store), by=registry.operator(by), reason=reason)
     for line in done.lines():
         typer.echo(line)
@@ -143,6 +149,13 @@ def lineage(voice: VoiceArgument, store: StoreOption = None, as_json: JsonOption
     )
     typer.echo(found.to_json().decode() if as_json else lineage_text(found), nl=not as_json)
     return 0
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question)
+    except typer.Abort:  # no terminal, or Ctrl-C
+        return False
 
 
 def _short(value: object) -> str:

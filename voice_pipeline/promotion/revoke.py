@@ -181,7 +181,7 @@ def _recorded(path: Path) -> str | None:
 def _config(project: Path, name: str) -> Voice | None:
     try:
         return load_voice(project / VOICES_FOLDER / f"{name}.yaml")
-    except (ConfigError, OSError):
+    except (ConfigError, OSError, RuntimeError):  # RuntimeError: a loop of links
         return None
 
 

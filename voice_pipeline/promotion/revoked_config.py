@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from voice_pipeline.atomic import write_bytes
+from voice_pipeline.atomic import read_bytes, write_bytes
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.project import VOICES_FOLDER
 from voice_pipeline.store import inside
+from voice_pipeline.strict_yaml import parse_yaml
 from voice_pipeline.voice import Voice
 
 MAX_BYTES = 1 << 20  # of a config; a long one has some thousand
@@ -37,7 +38,7 @@ def write_revoked(project: Path, voice_id: str, day: date) -> str | None:
         path = inside(project, name.as_posix()).resolve(strict=True)
         if path.stat().st_size > MAX_BYTES:
             return f"{by_hand}: it has more than {MAX_BYTES} bytes"
-        text = path.read_bytes().decode()
+        text = read_bytes(path, most=MAX_BYTES).decode()
         changed = edited(text, day)
         if changed == text:
             return None
@@ -48,7 +49,7 @@ def write_revoked(project: Path, voice_id: str, day: date) -> str | None:
         return f"{name} is gone; a new one of that name stays revoked"
     except VoiceFailure as failure:
         return f"{by_hand}: {failure.reason}"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         return f"{by_hand}: {getattr(error, 'strerror', None) or error}"
     return None
 
@@ -56,12 +57,12 @@ def write_revoked(project: Path, voice_id: str, day: date) -> str | None:
 def edited(text: str, day: date) -> str:
     """The config's text with its consent revoked. Raises ValueError where that cannot be done for certain."""
     try:
-        before, root = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+        before, root = parse_yaml(text), yaml.compose(text, Loader=yaml.SafeLoader)
         wanted = _wanted(before, day)
         if before == wanted:
             return text
         changed = _changed(text, _value(root, "consent"), day, add="revoked_on" not in before["consent"])
-        after = yaml.safe_load(changed)
+        after = parse_yaml(changed)
         Voice.model_validate(after)
     except ValidationError as error:
         raise ValueError(f"it would be no voice: {error.errors(include_url=False)[0]['msg']}") from None

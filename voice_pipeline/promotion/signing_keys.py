@@ -184,6 +184,8 @@ def verification_key(path: Path | None = None, *, store: Store | None = None) ->
     named = str(path) if path is not None else _environment(VERIFICATION_ENVIRONMENT)
     if named is None:
         return None
+    if path == Path():  # an unset variable of a script; the keys of whatever folder one stands in are nobody's choice
+        raise ConfigError("the verification key is empty; name a file, or a folder by ./ and its name")
     found: dict[str, SSlibKey] = {}
     for one in named.split(os.pathsep):
         if not one:

@@ -99,7 +99,9 @@ class TrainingRoutes:
             result: dict[str, Any] = await asyncio.wrap_future(job.result)
             return result
         except ConfigError as error:
-            raise ServingError("invalid_request", str(error)) from None
+            known = "/" not in str(error) and str(self._project) not in str(error)  # places and names stay here
+            message = str(error) if known else "there is no such voice, or its config cannot be read"
+            raise ServingError("invalid_request", message) from None
         except VoiceFailure as failure:
             raise ServingError("adapter_failed", failure.detail, reason=failure.reason) from None
         finally:

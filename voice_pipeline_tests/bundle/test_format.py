@@ -25,7 +25,7 @@ entries = st.builds(
     FileEntry,
     path=names,
     sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
-    bytes=st.integers(0, 2**40),
+    bytes=st.integers(0, 2**31),
 )
 manifests = st.builds(
     BundleManifest,

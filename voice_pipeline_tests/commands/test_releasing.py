@@ -91,8 +91,8 @@ def test_a_revocation_is_asked_for_first(
     voice: ReadyVoice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("typer.confirm", lambda *_: False)
-    assert main(["revoke", NAME, "--reason", "a slip"]) == 0
-    assert "Nothing was revoked" in capsys.readouterr().out
+    assert main(["revoke", NAME, "--reason", "a slip"]) == 64
+    assert "Nothing was revoked" in capsys.readouterr().err
     assert main(["verify", NAME]) == 0
 
 

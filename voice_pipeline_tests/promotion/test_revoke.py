@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -506,3 +507,20 @@ def test_the_mark_is_the_same_for_the_same_facts(place: Place, tmp_path: Path) -
     other.configure()
     other.revoke()
     assert json.dumps(read_json(other.store.revocation("ada"))) == json.dumps(read_json(place.store.revocation("ada")))
+
+
+@pytest.mark.parametrize("spoil", ["bad day", "a key twice", "fifo", "loop"])
+def test_no_config_keeps_a_voice_speaking(place: Place, spoil: str) -> None:
+    text = place.config.read_text()
+    place.config.unlink()
+    if spoil == "bad day":
+        place.config.write_text(text.replace("2026-01-01", "2026-02-30"))
+    elif spoil == "a key twice":
+        place.config.write_text(text + "display_name: Eve\n")
+    elif spoil == "fifo":
+        os.mkfifo(place.config)
+    else:
+        place.config.symlink_to(place.config.name)
+    done = place.revoke()
+    assert done.marked and done.withdrawn is not None and done.left is not None
+    assert not place.link
