@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from voice_pipeline.commands.options import JsonOption, StoreOption, open_store
+from voice_pipeline.commands.options import JsonOption, StoreOption, open_store, project_root
+from voice_pipeline.failures import ConfigError
 
 _KEY_ENVIRONMENT = "VOICE_VERIFICATION_KEY"
 KeyOption = Annotated[
@@ -54,10 +55,18 @@ def verify_weights(
     manifest: Annotated[Path, typer.Argument(help="A weights manifest (JSON).")],
     file: Annotated[Path | None, typer.Option("--file", help="The weights, to compare with the checksum.")] = None,
 ) -> int:
-    """Check a weights manifest; prints one line and exits with the validator's own code, 0 to 11."""
+    """Check a weights manifest; prints one line and exits with the validator's own code, 0 to 11.
+
+    What its licences allow is the licence gate's question; here they only have to be readable.
+    """
+    from voice_pipeline.licensing.policy import load_policy
     from voice_pipeline.licensing.weights_manifest import validate_weights_manifest
 
-    code, line = validate_weights_manifest(manifest, file)
+    try:
+        fault = load_policy(project_root()).fault
+    except ConfigError:  # outside a project: there is no policy to read licences by
+        fault = None
+    code, line = validate_weights_manifest(manifest, file, fault=fault)
     typer.echo(line)
     return code
 

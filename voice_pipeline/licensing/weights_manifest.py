@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,8 +102,12 @@ class InvalidManifestError(ValueError):
         super().__init__(f"error={code} field={name} detail={json.dumps(_shown(detail), ensure_ascii=False)}")
 
 
-def validate_weights_manifest(path: Path, file: Path | None = None) -> tuple[int, str]:
+def validate_weights_manifest(
+    path: Path, file: Path | None = None, *, fault: Callable[[str], str | None] | None = None
+) -> tuple[int, str]:
     """The validator command: (exit code, the one line to print). ``file``: the weights to compare with the checksum.
+
+    ``fault`` says why no licence can be read in an expression, as ``Policy.fault`` does; without it that is not asked.
 
     Exit codes: 0 ok; 2 manifest_not_found; 3 invalid_json; 4 missing_field; 5 and 6 invalid_type of the two
     booleans; 7 evidence_links; 8 created_at; 9 commercial_use_required; 10 any other invalid field;
@@ -111,6 +115,9 @@ def validate_weights_manifest(path: Path, file: Path | None = None) -> tuple[int
     """
     try:
         manifest = read_weights_manifest(path)
+        for field in ("code_license", "weights_license"):
+            if fault is not None and (reason := fault(getattr(manifest, field))) is not None:
+                raise InvalidManifestError(EXIT_INVALID_FIELD, "invalid_field", field, reason)
         if file is not None:
             check_file(manifest, file)
     except InvalidManifestError as error:

@@ -19,7 +19,7 @@ from voice_pipeline import clock
 from voice_pipeline.atomic import write_bytes, write_json
 from voice_pipeline.bundle.seal import remove_attestation
 from voice_pipeline.bundle.validation import validate_bundle
-from voice_pipeline.failures import VoiceFailure, disk_errors
+from voice_pipeline.failures import ConfigError, VoiceFailure, disk_errors
 from voice_pipeline.promotion import registry, releases, signing, statement
 from voice_pipeline.promotion.decision import Decision
 from voice_pipeline.promotion.entries import Entry, Facts
@@ -77,6 +77,11 @@ def run(
     """
     name = voice.voice_profile_id
     by, signer = registry.operator(by), signing.signer_from_environment(store)
+    if signer is None and signing.verification_key(store=store) is not None:
+        # A server with that key would fall silent at once.
+        raise ConfigError(
+            "VOICE_VERIFICATION_KEY asks for signed releases, and nothing signs this one: set VOICE_SIGNING_KEY"
+        )
     with registry.changing(store, name):
         day, at = moment(today)  # not earlier: another entry may have been made while this waited
         entries = registry.heal(store, name, by=by, at=at)

@@ -57,12 +57,12 @@ def write_revoked(project: Path, voice_id: str, day: date) -> str | None:
 def edited(text: str, day: date) -> str:
     """The config's text with its consent revoked. Raises ValueError where that cannot be done for certain."""
     try:
-        before, root = parse_yaml(text), yaml.compose(text, Loader=yaml.SafeLoader)
+        before, root = _parsed(text), yaml.compose(text, Loader=yaml.SafeLoader)
         wanted = _wanted(before, day)
         if before == wanted:
             return text
         changed = _changed(text, _value(root, "consent"), day, add="revoked_on" not in before["consent"])
-        after = parse_yaml(changed)
+        after = _parsed(changed)
         Voice.model_validate(after)
     except ValidationError as error:
         raise ValueError(f"it would be no voice: {error.errors(include_url=False)[0]['msg']}") from None
@@ -71,6 +71,13 @@ def edited(text: str, day: date) -> str:
     if after != wanted:
         raise ValueError("an edit would change more than these two fields")
     return changed
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"it cannot be parsed: {error}") from None
 
 
 def _wanted(before: Any, day: date) -> dict[str, Any]:

@@ -101,3 +101,33 @@ def test_the_lineage_is_shown(voice: ReadyVoice, capsys: pytest.CaptureFixture[s
     assert "gruut-lang-en/lexicon" in capsys.readouterr().out
     assert main(["lineage", NAME, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["nodes"]
+
+
+def test_a_manifest_whose_licence_nobody_can_read(
+    voice: ReadyVoice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = json.loads((voice.project / "configs/voice/weights-manifest.example.json").read_text())
+    path = tmp_path / "base.json"
+    path.write_text(json.dumps({**example, "weights_license": "apache 2.0"}))
+    assert main(["verify-weights", str(path)]) == 10
+    shown = capsys.readouterr().out
+    assert shown.startswith("[weights-manifest] error=invalid_field field=weights_license ")
+    assert "did you mean Apache-2.0?" in shown
+    path.write_text(json.dumps(example))
+    assert main(["verify-weights", str(path)]) == 0
+
+
+def test_an_unset_variable_is_no_key(voice: ReadyVoice, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify-bundle", str(voice.bundle), "--key", ""]) == 64
+    assert "the verification key is empty" in capsys.readouterr().err
+
+
+def test_where_signatures_are_asked_for_nothing_is_promoted_unsigned(
+    voice: ReadyVoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "keys/signing.key"
+    assert main(["keygen", "-o", str(key)]) == 0
+    monkeypatch.setenv("VOICE_VERIFICATION_KEY", f"{key}.pub")
+    assert main(["promote", NAME]) == 64
+    assert "set VOICE_SIGNING_KEY" in capsys.readouterr().err
+    assert not voice.store.promoted(NAME).exists()
