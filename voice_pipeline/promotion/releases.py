@@ -164,6 +164,9 @@ def problems(store: Store, voice: str, number: int, facts: Facts) -> tuple[Block
 
 def folder_problems(folder: Path, voice: str, facts: Facts) -> Iterator[Blocker]:
     """``problems`` of a release that is not under its name yet."""
+    if (folder / BUNDLE).is_symlink():  # what it leads to is not in the release, and may change unseen
+        yield Blocker("verification_failed", f"its {BUNDLE} is a link, which no promotion wrote")
+        return
     found = validate_bundle(folder / BUNDLE, production=True)
     if found:
         more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""

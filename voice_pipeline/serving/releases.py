@@ -75,7 +75,7 @@ class Release:
         """Whether its files are not in the verified state any more."""
         try:
             return signature_of(self.folder) != self.signature
-        except (OSError, ValueError):
+        except (OSError, ValueError, VoiceFailure):
             return True
 
 
@@ -195,10 +195,12 @@ class Releases:
 
 
 def signature_of(folder: Path) -> Signature:
-    """The state of everything below ``folder``, of links themselves: path, device, inode, mode, size, two times.
+    """The state of everything below ``folder``: path, device, inode, mode, size, two times.
 
     A file that is written to, exchanged or put back gets another; ctime cannot be set by those who may write the
-    file. Raises OSError, ValueError for more than MAX_ENTRIES.
+    file. What a link leads to would change unseen, and no promotion writes one.
+
+    Raises VoiceFailure ``verification_failed`` for a link, OSError, ValueError for more than MAX_ENTRIES.
     """
     found = [_state("", os.lstat(folder))]
     folders = [""]
@@ -207,6 +209,9 @@ def signature_of(folder: Path) -> Signature:
         with os.scandir(folder / inner) as entries:
             for entry in entries:
                 path = f"{inner}/{entry.name}" if inner else entry.name
+                if entry.is_symlink():
+                    detail = f"its release holds a link, {path[:100]!r}, which no promotion wrote"
+                    raise VoiceFailure("verification_failed", detail, file=folder)
                 found.append(_state(path, entry.stat(follow_symlinks=False)))
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)

@@ -117,6 +117,16 @@ def test_every_problem_is_named(voice: ReadyVoice) -> None:
         assert told in str(failure)
 
 
+def test_a_release_whose_bundle_is_a_link_is_refused(voice: ReadyVoice, tmp_path: Path) -> None:
+    """What it leads to holds the right bytes, but is not in the release."""
+    bundle = voice.store.release(NAME, 2) / "voice_bundle"
+    bundle.rename(tmp_path / "elsewhere")
+    bundle.symlink_to(tmp_path / "elsewhere")
+    failure = refusal(voice)
+    assert failure.reason == "verification_failed"
+    assert "its voice_bundle is a link" in str(failure)
+
+
 def test_a_damaged_or_exchanged_release_is_refused(voice: ReadyVoice) -> None:
     folder = voice.store.release(NAME, 2)
     kept = voice.project / "kept"

@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from voice_pipeline.bundle.synthesizer import Synthesizer
+from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion import signing
 from voice_pipeline.serving import releases as serving_releases
 from voice_pipeline.serving.releases import signature_of
@@ -178,6 +179,12 @@ def linked_file(bundle: Path) -> None:
     (bundle / "sample.wav").symlink_to(target)
 
 
+def linked_bundle(bundle: Path) -> None:
+    target = bundle.parents[3] / "elsewhere"
+    bundle.rename(target)
+    bundle.symlink_to(target)
+
+
 def edited_decision(bundle: Path) -> None:
     path = bundle.parent / "decision.json"
     path.write_text(path.read_text().replace('"go": true', '"go": true '))
@@ -212,6 +219,7 @@ def edited_registry(bundle: Path) -> None:
         added_file,
         removed_file,
         linked_file,
+        linked_bundle,
         edited_decision,
         edited_manifest,
         turned_link,
@@ -309,10 +317,11 @@ def test_the_signature_of_a_tree_sees_every_kind_of_change(tmp_path: Path) -> No
     look()
     (folder / "inner/file").rename(folder / "inner/other")
     look()
-    (folder / "link").symlink_to("inner/other")
-    look()
     (folder / "empty").mkdir()
     look()
+    (folder / "inner/link").symlink_to("other")
+    with pytest.raises(VoiceFailure, match="a link, 'inner/link'"):
+        signature_of(folder)
 
 
 def test_revocation_is_seen_between_many_requests(served: Served, client_of: Clients) -> None:
