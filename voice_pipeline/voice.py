@@ -31,6 +31,7 @@ from voice_pipeline.store import profile_id
 from voice_pipeline.strict_yaml import parse_yaml
 
 MAX_CONFIG_BYTES = 4 << 20  # of any YAML file of the project; the policy has some 60,000
+NO_LICENSE = "NOASSERTION"  # SPDX's word for what nobody said
 DEFAULT_MIN_BYTES = 5_000_000  # bytes of source audio; some two minutes of 16-bit mono at 22.05 kHz
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -98,7 +99,11 @@ class Source(_Strict):
     text_path: Path | None = Field(None, description="The text, where it does not lie beside the audio.")
     channel: Literal["mix"] | int = Field("mix", description="Mix all channels evenly, or take one, counted from 0.")
     min_bytes: int = Field(DEFAULT_MIN_BYTES, ge=1, description="The least bytes of audio, in all.")
-    license: str = Field("LicenseRef-Proprietary-Own-Recording", description="SPDX id or LicenseRef of the recordings.")
+    license: str = Field(
+        NO_LICENSE,
+        description="Of the recordings: an SPDX id; LicenseRef-Proprietary-Own-Recording for one's own. Without it no "
+        "voice of them is promoted.",
+    )
 
     @field_validator("channel")
     @classmethod

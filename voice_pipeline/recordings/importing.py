@@ -25,10 +25,11 @@ from voice_pipeline.recordings.source import Recordings, find_recordings
 from voice_pipeline.recordings.tables import AudioFile
 from voice_pipeline.recordings.transcripts import read_source_text
 from voice_pipeline.store import profile_id, sha256_file
-from voice_pipeline.voice import DEFAULT_MIN_BYTES, Source, TextKind, Voice, load_voice
+from voice_pipeline.voice import DEFAULT_MIN_BYTES, TextKind, Voice, load_voice
 
 RECIPES_FOLDER = Path("configs/recipes")
 UNNAMED = "unnamed speaker"
+OWN_RECORDING = "LicenseRef-Proprietary-Own-Recording"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,10 @@ def import_source(
     if license is not None:
         fields["source"]["license"] = license
     elif not synthetic:
-        assumptions.append(f"The recordings are yours: source.license is {_default_license()}.")
+        assumptions.append(
+            "The recordings' licence is not known, so no voice of them is promoted yet: set source.license. "
+            f"One's own are {OWN_RECORDING}."
+        )
     draft = _checked(fields)
     recordings = find_recordings(project, draft)
     fields["source"] |= {"kind": recordings.kind, "text": recordings.text}
@@ -183,10 +187,6 @@ def _with_evidence(project: Path, agreement: Agreement) -> Agreement:
 
 def _first_day(agreement: Agreement | None) -> date:
     return agreement.granted_on if agreement is not None else date.min
-
-
-def _default_license() -> str:
-    return str(Source.model_fields["license"].default)
 
 
 def _checked(fields: dict[str, Any]) -> Voice:

@@ -175,6 +175,12 @@ def test_what_was_asked_for_is_kept(project: Path) -> None:
     )
 
 
+def test_nobody_is_taken_to_have_licensed_the_recordings(project: Path) -> None:
+    imported = bring(project, ljspeech(project / "anna"))
+    assert imported.voice.source.license == "NOASSERTION"
+    assert "The recordings' licence is not known" in said(imported)
+
+
 def test_several_speakers_are_said(project: Path) -> None:
     folder = ljspeech(project / "anna", 2)
     (folder / "metadata.csv").unlink()
