@@ -243,6 +243,7 @@ def build_bundle(ready: ReadyVoice) -> None:
             manifest=store.relative(folder / "manifest.json"),
             manifest_sha256=sha256_file(folder / "manifest.json"),
             content_digest=content_digest(bundle),
+            facts_digest=build.facts_digest(bundle),
             files=len(bundle.files),
             bytes=sum(entry.bytes for entry in bundle.files),
             sample=store.relative(folder / "sample.wav"),

@@ -30,6 +30,7 @@ from voice_pipeline.bundle.export_spec import (
     SourceModel,
 )
 from voice_pipeline.bundle.format import (
+    ADDED_LATER,
     DOCUMENTS,
     MANIFEST_NAME,
     BundleManifest,
@@ -38,18 +39,19 @@ from voice_pipeline.bundle.format import (
     content_digest,
     default_created_at,
     manifest_bytes,
+    read_manifest,
 )
 from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
 from voice_pipeline.bundle.synthesizer import Speech, Synthesizer, write_wav
 from voice_pipeline.bundle.validation import require_valid, validate_bundle
 from voice_pipeline.failures import ConfigError, VoiceFailure
-from voice_pipeline.store import Store, identity, sha256_file
+from voice_pipeline.store import Store, canonical_json, identity, sha256_file
 from voice_pipeline.voice import Voice
 
 if TYPE_CHECKING:
     from voice_pipeline.text.frontend import TextFrontend
 
-VERSION = "2"
+VERSION = "3"
 STAGE = "voice_bundle"
 SAMPLE_TEXT = "This voice was made from the recordings of one speaker. It reads words, and numbers such as 42."
 WEIGHTS_FOLDER = "weights"
@@ -100,6 +102,7 @@ class BundleRecord:
     manifest: str
     manifest_sha256: str  # as built; the evaluation that is added later changes it
     content_digest: str
+    facts_digest: str  # of all that the manifest says; see facts_digest
     files: int
     bytes: int
     sample: str
@@ -205,6 +208,7 @@ def run(
         manifest=store.relative(target / MANIFEST_NAME),
         manifest_sha256=sha256_file(target / MANIFEST_NAME),
         content_digest=content_digest(manifest),
+        facts_digest=facts_digest(manifest),
         files=len(manifest.files),
         bytes=sum(entry.bytes for entry in manifest.files),
         sample=store.relative(target / "sample.wav"),
@@ -215,6 +219,17 @@ def run(
     )
     write_json(store.record(name, STAGE), record.to_json())
     return record
+
+
+def facts_digest(manifest: BundleManifest) -> str:
+    """sha256 over all that a manifest says but its time, and but the entries of files that are added later.
+
+    ``content_digest`` is of the files alone: it holds for a manifest that lies about where they came from.
+    """
+    facts = manifest.model_dump(mode="json", exclude={"created_at"}, exclude_none=True)
+    files = [entry for entry in facts["files"] if entry["path"] not in ADDED_LATER]
+    facts["files"] = sorted(files, key=lambda entry: str(entry["path"]))
+    return hashlib.sha256(canonical_json(facts)).hexdigest()
 
 
 def sample_texts(language: str) -> tuple[str, str]:
@@ -231,7 +246,9 @@ def _finished(store: Store, voice: str, stage_identity: str) -> BundleRecord | N
         record = BundleRecord.from_json(read_json(store.record(voice, STAGE)))
         if record.identity != stage_identity or validate_bundle(folder):
             return None
-        return record if content_digest(folder) == record.content_digest else None
+        manifest = read_manifest(folder)
+        built = (content_digest(manifest), facts_digest(manifest))
+        return record if built == (record.content_digest, record.facts_digest) else None
     except (OSError, ValueError):
         return None
 

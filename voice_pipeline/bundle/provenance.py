@@ -29,9 +29,14 @@ def provenance_of(project: Path, voice: Voice, recipe: Recipe, dataset_sha256: s
         code_version=voice_pipeline.__version__,
         job_type=voice.job_type,
         recipe=recipe.name,
-        recipe_sha256=hashlib.sha256(canonical_json(recipe.model_dump(mode="json"))).hexdigest(),
+        recipe_sha256=recipe_digest(recipe),
         seed=voice.seed,
     )
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """sha256 of a resolved recipe."""
+    return hashlib.sha256(canonical_json(recipe.model_dump(mode="json"))).hexdigest()
 
 
 def code_commit(project: Path) -> str:

@@ -10,7 +10,7 @@ dataset (the models that listened to the recordings), the evaluation (its judges
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,12 +27,14 @@ from voice_pipeline.recognition.recognizer import manifest_model_id, weights_fil
 from voice_pipeline.recognition.whisper import MODEL_ID as WHISPER
 from voice_pipeline.recordings.sample_speaker import ENGINE
 from voice_pipeline.store import Store
+from voice_pipeline.strict_json import parse_json
 from voice_pipeline.text.spelling.writing import writing
 from voice_pipeline.training.spec import TrainingSpec, read_spec
 from voice_pipeline.voice import Voice
 
 RECOGNISER = WHISPER  # the judge of every English voice
 _ABOUT_MAX_BYTES = 65_536
+_ABOUT_LEVELS = 3  # folders above the recordings that may speak about them
 _SAMPLE_SPEAKER = ("hibari-tts/heart", "hibari-tts/oov")  # its voice, and its pronunciations of unknown words
 
 
@@ -144,20 +146,19 @@ def _frontend_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterat
 
 def _speaker_parts(project: Path, voice: Voice, allowlist: Allowlist) -> Iterator[Part]:
     """The weights of a synthetic speaker, whoever says that it is one: the config or the recordings."""
-    about = _about(project / voice.source.path)
-    if voice.consent.speaker_type != "synthetic" and about.get("synthetic") is not True:
-        return
-    speakers = [str(about["speaker"])] if "speaker" in about else []
+    abouts = [_about(path) for path in _about_files(project, project / voice.source.path)]
+    synthetic = [about for about in abouts if about is not None and about["synthetic"]]
+    speakers = [str(about["speaker"]) for about in synthetic if "speaker" in about]
     if voice.consent.speaker_type == "synthetic":
         speakers.append(voice.consent.speaker)
+    if None in abouts or (synthetic and not speakers):
+        yield Part("synthetic speaker", "unknown", None, None)
     for speaker in speakers:
         if not speaker.startswith(f"{ENGINE} "):
             yield Part("synthetic speaker", f"unknown/{speaker}", None, None)
     if any(speaker.startswith(f"{ENGINE} ") for speaker in speakers):
         for model_id in _SAMPLE_SPEAKER:
             yield _known(project, allowlist, "synthetic speaker", model_id)
-    if not speakers:
-        yield Part("synthetic speaker", "unknown", None, None)
 
 
 def _listening_parts(project: Path, voice: Voice, store: Store, allowlist: Allowlist) -> Iterator[Part]:
@@ -192,14 +193,33 @@ def _listeners(store: Store, voice: str) -> set[ListeningModel]:
     return found
 
 
-def _about(source: Path) -> Mapping[str, Any]:
-    """about.json of recordings that a program made; {} where there is none. Untrusted: only read."""
+def _about_files(project: Path, source: Path) -> list[Path]:
+    """Every about.json of the recordings: beside them, and in the folders above, below the project's root.
+
+    A config may name a subfolder, one clip, or a link to either: none of them is a way past the file.
+    """
+    found: dict[Path, None] = {}
+    for start, root in ((source.absolute(), project.absolute()), (source.resolve(), project.resolve())):
+        folder = start if start.is_dir() else start.parent
+        for place in (folder, *folder.parents)[: _ABOUT_LEVELS + 1]:
+            if place == root or place in root.parents:
+                break
+            if os.path.lexists(place / "about.json"):
+                found[place / "about.json"] = None
+    return list(found)
+
+
+def _about(path: Path) -> Mapping[str, Any] | None:
+    """What about.json says of recordings; None when that, or whether a program made them, cannot be known."""
     try:
-        with (source / "about.json").open("rb") as stream:
-            value = json.loads(stream.read(_ABOUT_MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        if not path.is_file():  # no pipe is waited for
+            return None
+        with path.open("rb") as stream:
+            data = stream.read(_ABOUT_MAX_BYTES + 1)
+        value = parse_json(data) if len(data) <= _ABOUT_MAX_BYTES else None
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("synthetic"), bool) else None
 
 
 def _known(

@@ -131,6 +131,7 @@ class Evidence:
     bundle: BundleEvidence
     evaluation: EvaluationEvidence
     licences: gate.LicenseRecord
+    frontend_identity: str | None = None  # of the text frontend that is installed here
 
     @property
     def license_identity(self) -> str:
@@ -174,6 +175,7 @@ def collect(project: Path, voice: Voice, store: Store, bundle_folder: Path, *, t
         bundle=_bundle(store, name, bundle_folder),
         evaluation=_evaluation(store, name, bundle_folder, dataset, frontend),
         licences=gate.judge(project, voice, store, bundle_folder, today=today),
+        frontend_identity=frontend.identity if frontend is not None else None,
     )
 
 

@@ -12,7 +12,9 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
+from voice_pipeline.bundle.build import facts_digest
 from voice_pipeline.bundle.format import BundleManifest, Provenance
+from voice_pipeline.bundle.provenance import recipe_digest
 from voice_pipeline.failures import Blocker
 from voice_pipeline.promotion.constraints import Finding, Rule, judged, mismatch, unknown
 from voice_pipeline.promotion.evidence import DatasetEvidence, Evidence, TrainingEvidence
@@ -268,10 +270,14 @@ def _bundle_record(evidence: Evidence) -> Finding:
     blockers = []
     if bundle.manifest.voice_profile_id != evidence.voice.voice_profile_id:
         blockers.append(mismatch("the bundle is of another voice"))
+    if bundle.manifest.display_name != evidence.voice.display_name:
+        blockers.append(mismatch("the bundle's display name is not the voice's"))
     if bundle.record is None:
         return Finding("unknown", blockers=(mismatch("there is no record of voice_bundle"), *blockers))
     if bundle.record.content_digest != bundle.content_digest:
         blockers.insert(0, mismatch("the bundle is not the one that voice_bundle built"))
+    elif bundle.record.facts_digest != facts_digest(bundle.manifest):
+        blockers.insert(0, mismatch("the bundle's manifest is not the one that voice_bundle wrote"))
     return judged(blockers, bundle.content_digest, bundle.record.content_digest)
 
 
@@ -317,8 +323,12 @@ def _provenance_training(evidence: Evidence) -> Finding:
         return unknown(_bundle_unknown(evidence) or mismatch("the bundle cannot be read"))
     if evidence.training is None:
         return unknown(_NO_TRAINING)
+    record, spec = evidence.training.record, evidence.training.spec
+    if spec is not None and provenance.recipe_sha256 != recipe_digest(spec.recipe):
+        return judged([mismatch("the bundle's provenance has another digest of the recipe than the training's")])
+    if evidence.frontend_identity not in (None, provenance.frontend_identity):
+        return judged([mismatch("the bundle's provenance names another text frontend than is installed")])
     made = (provenance.recipe, provenance.seed, dict(provenance.tensors_sha256))
-    record = evidence.training.record
     tensors = {"fastpitch": record.fastpitch_tensors_sha256, "hifigan": record.hifigan_tensors_sha256}
     if made == (record.recipe, record.seed, tensors):
         return judged((), record.recipe)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from voice_pipeline.bundle.format import (
     content_digest,
     parse_manifest,
 )
-from voice_pipeline.bundle.validation import read_bounded
+from voice_pipeline.bundle.validation import read_bounded, validate_bundle
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.licensing.weights_manifest import MAX_MANIFEST_BYTES as MAX_WEIGHTS_MANIFEST_BYTES
 from voice_pipeline.licensing.weights_manifest import InvalidManifestError, WeightsManifest, parse_weights_manifest
@@ -60,12 +61,19 @@ def make(decision: Decision, certificate: Mapping[str, Any], folder: Path) -> by
         raise VoiceFailure("verification_failed", "its certificate is not GREEN, so nothing is attested", voice=voice)
     try:
         root = folder.resolve(strict=True)
-        manifest = parse_manifest(read_bounded(root, MANIFEST_NAME, MAX_MANIFEST_BYTES))
+        written = read_bounded(root, MANIFEST_NAME, MAX_MANIFEST_BYTES)
+        manifest = parse_manifest(written)
         weights = tuple(_weights(root, manifest))
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links
         raise VoiceFailure("bundle_invalid", f"it cannot be attested: {error}", voice=voice, file=folder) from error
-    if content_digest(manifest) != evidence.bundle.content_digest:
+    if (hashlib.sha256(written).hexdigest(), content_digest(manifest)) != (
+        evidence.bundle.manifest_sha256,
+        evidence.bundle.content_digest,
+    ):
         raise VoiceFailure("verification_failed", "the bundle is not the one that was judged", voice=voice)
+    # The manifest is the judged one, so its digests are those that were judged: do the files still have them?
+    if problems := validate_bundle(root):
+        raise VoiceFailure("bundle_invalid", f"it changed after it was judged: {problems[0]}", voice=voice, file=folder)
     try:
         data = canonical_json(_statement(decision, certificate, manifest, weights))
         gates = parse_statement(data).predicate.gates

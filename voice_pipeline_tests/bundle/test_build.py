@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voice_pipeline.bundle.build import SAMPLE_TEXT, BundleRecord, TrainedModels
+from voice_pipeline.atomic import read_json, write_json
+from voice_pipeline.bundle.build import SAMPLE_TEXT, BundleRecord, TrainedModels, facts_digest
 from voice_pipeline.bundle.format import content_digest, read_manifest
 from voice_pipeline.bundle.seal import add_evaluation
 from voice_pipeline.bundle.synthesizer import Synthesizer, wav_bytes
@@ -76,6 +77,7 @@ def test_the_record_says_what_is_there(tiny_bundle: TinyBundle) -> None:
     assert BundleRecord.from_json(record.to_json()) == record
     assert store.resolve(record.bundle) == tiny_bundle.folder
     assert record.content_digest == content_digest(tiny_bundle.folder)
+    assert record.facts_digest == facts_digest(read_manifest(tiny_bundle.folder))
     assert record.manifest_sha256 == sha256_file(store.resolve(record.manifest))
     assert record.files == 14 and record.bytes > 1_000_000
     assert store.resolve(record.export_log).stat().st_size > 0
@@ -112,6 +114,23 @@ def test_a_spoilt_bundle_is_built_again(spoilable: TinyBundle, monkeypatch: pyte
     # A build that fails leaves the old folder as it was, and nothing beside it.
     assert (spoilable.folder / path).read_bytes() == data
     assert [entry.name for entry in spoilable.folder.parent.iterdir()] == ["voice_bundle"]
+
+
+@pytest.mark.parametrize("spoil", ["another name", "a record of an older version"])
+def test_another_manifest_or_record_is_built_again(
+    spoilable: TinyBundle, monkeypatch: pytest.MonkeyPatch, spoil: str
+) -> None:
+    monkeypatch.setenv("VOICE_TRAINER_PYTHON", NO_INTERPRETER)
+    if spoil == "another name":
+        path = spoilable.folder / "manifest.json"
+        value = {**read_json(path), "display_name": "Somebody Famous"}
+    else:
+        path = spoilable.store.record(spoilable.record.voice_profile_id, "voice_bundle")
+        value = read_json(path)
+        del value["facts_digest"]
+    write_json(path, value)
+    with pytest.raises(VoiceFailure, match="nemo_runtime_unavailable"):
+        spoilable.run_stage()
 
 
 def test_a_checkpoint_that_changed_since_its_training_is_refused(spoilable: TinyBundle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,58 @@ def test_recordings_that_say_they_are_synthetic_are_believed_over_the_config(tmp
     assert "hibari-tts/heart" in parts(project, human())
     about.write_text(json.dumps({"synthetic": True}))
     assert parts(project, human())["unknown"].manifest is None
-    for text in ("", "[]", "\x00", "[" * 60_000):
-        about.write_text(text)
-        assert set(parts(project, human())) == FRONTEND | JUDGE
+    about.write_text(json.dumps({"synthetic": False}))
+    assert set(parts(project, human())) == FRONTEND | JUDGE
+
+
+DAMAGED = {
+    "empty": "",
+    "no object": "[]",
+    "no JSON": "\x00",
+    "nested": "[" * 60_000,
+    "padded": json.dumps({"synthetic": True, "speaker": "hibari-tts 0.2.1"}) + " " * 70_000,
+    "a key twice": '{"synthetic": true, "synthetic": false}',
+    "no boolean": '{"synthetic": "yes"}',
+    "nothing said": "{}",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_an_about_json_that_cannot_be_believed_is_an_unknown_speaker(tmp_path: Path, text: str) -> None:
+    project = make_project(tmp_path / "project")
+    folder = project / "data" / NAME
+    folder.mkdir(parents=True)
+    (folder / "about.json").write_text(text)
+    assert parts(project, human())["unknown"] == Part("synthetic speaker", "unknown", None, None)
+
+
+def test_an_about_json_that_is_no_file_is_an_unknown_speaker(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    about = project / "data" / NAME / "about.json"
+    about.parent.mkdir(parents=True)
+    about.mkdir()
+    assert "unknown" in parts(project, human())
+    about.rmdir()
+    about.symlink_to("nowhere")
+    assert "unknown" in parts(project, human())
+    about.unlink()
+    os.mkfifo(about)
+    assert "unknown" in parts(project, human())
+
+
+@pytest.mark.parametrize("path", [f"data/{NAME}/wavs", f"data/{NAME}/wavs/a.wav", "data/link", "data/link.wav"])
+def test_a_part_of_synthetic_recordings_is_synthetic_too(tmp_path: Path, path: str) -> None:
+    project = make_project(tmp_path / "project")
+    folder = project / "data" / NAME
+    (folder / "wavs").mkdir(parents=True)
+    (folder / "wavs/a.wav").write_bytes(b"RIFF")
+    (project / "data/link").symlink_to(folder / "wavs")
+    (project / "data/link.wav").symlink_to(folder / "wavs/a.wav")
+    voice = human(source={**CONFIG["source"], "path": path})
+    (project / "about.json").write_text("no about.json of recordings")
+    assert set(parts(project, voice)) == FRONTEND | JUDGE
+    (folder / "about.json").write_text(json.dumps({"synthetic": True, "speaker": "hibari-tts 0.2.1, voice heart"}))
+    assert set(parts(project, voice)) == FRONTEND | JUDGE | {"hibari-tts/heart", "hibari-tts/oov"}
 
 
 def test_an_unknown_synthetic_speaker_has_no_manifest(tmp_path: Path) -> None:

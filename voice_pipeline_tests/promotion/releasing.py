@@ -7,7 +7,8 @@ import shutil
 from datetime import date
 from pathlib import Path
 
-from voice_pipeline.bundle.format import content_digest
+from voice_pipeline.bundle.build import facts_digest
+from voice_pipeline.bundle.format import content_digest, read_manifest
 from voice_pipeline.promotion import registry, rollback
 from voice_pipeline.promotion.entries import Entry
 from voice_pipeline_tests.ready_voice import NAME, TODAY, ReadyVoice, edit_json
@@ -26,7 +27,9 @@ def new_version(ready: ReadyVoice) -> None:
     sample.unlink()
     sample.write_bytes(data)
     ready.seal()
-    edit_json(ready.store.record(NAME, "voice_bundle"), content_digest=content_digest(ready.bundle))
+    manifest = read_manifest(ready.bundle)
+    digests = {"content_digest": content_digest(manifest), "facts_digest": facts_digest(manifest)}
+    edit_json(ready.store.record(NAME, "voice_bundle"), **digests)
     ready.evaluate()
 
 

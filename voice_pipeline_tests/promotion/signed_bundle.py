@@ -19,6 +19,7 @@ from voice_pipeline.promotion.certificate import certify
 from voice_pipeline.promotion.constraints import Constraint, certified
 from voice_pipeline.promotion.signing import TrustedKeys, attest
 from voice_pipeline.promotion.statement import make
+from voice_pipeline.store import sha256_file
 from voice_pipeline.voice import Voice
 from voice_pipeline_tests.bundle.small_bundle import entry
 from voice_pipeline_tests.conftest import PROJECT
@@ -120,7 +121,9 @@ def decision(folder: Path, *blockers: Blocker, constraints: Sequence[Constraint]
             identity="2" * 64,
             spec=SimpleNamespace(base={"fastpitch": SimpleNamespace(sha256=BASE_SHA256, path=folder / "base.nemo")}),
         ),
-        "bundle": SimpleNamespace(content_digest=content_digest(read_manifest(folder))),
+        "bundle": SimpleNamespace(
+            content_digest=content_digest(read_manifest(folder)), manifest_sha256=sha256_file(folder / "manifest.json")
+        ),
         "evaluation": SimpleNamespace(evaluation=SimpleNamespace(digest="3" * 64)),
         "license_identity": "4" * 64,
     }

@@ -174,6 +174,22 @@ def test_another_bundle_than_was_judged_is_refused(bundle: Path, tmp_path: Path)
         make(decision(bundle), CERTIFICATE, other)
 
 
+def test_facts_that_changed_after_the_judgement_are_refused(bundle: Path) -> None:
+    judged = decision(bundle)
+    path = bundle / "manifest.json"
+    path.write_text(path.read_text().replace("Test Voice", "Somebody Famous"))
+    with pytest.raises(VoiceFailure, match="not the one that was judged"):
+        make(judged, CERTIFICATE, bundle)
+
+
+def test_a_file_that_changed_after_the_judgement_is_refused(bundle: Path) -> None:
+    judged = decision(bundle)
+    (bundle / "sample.wav").write_bytes(b"RIFF!!!!WAVE")
+    with pytest.raises(VoiceFailure, match=r"changed after it was judged.*sample\.wav") as caught:
+        make(judged, CERTIFICATE, bundle)
+    assert caught.value.reason == "bundle_invalid"
+
+
 def test_an_experimental_voice_cannot_be_stated(bundle: Path) -> None:
     voice = Voice.model_validate({**VOICE, "lane": "experimental"})
     with pytest.raises(VoiceFailure, match="lane"):

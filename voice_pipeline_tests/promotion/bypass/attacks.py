@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from voice_pipeline.atomic import read_json
-from voice_pipeline.bundle.format import content_digest
+from voice_pipeline.bundle.build import facts_digest
+from voice_pipeline.bundle.format import content_digest, read_manifest
 from voice_pipeline.evaluation.format import digest_of
 from voice_pipeline.failures import VoiceFailure
 from voice_pipeline.promotion import registry
@@ -91,7 +92,11 @@ def forge_evaluation(ready: ReadyVoice, evaluation: dict[str, object]) -> None:
 
 def forge_bundle_record(ready: ReadyVoice) -> None:
     """Let the record of voice_bundle say that it built what is there."""
-    edit_json(ready.store.record(NAME, "voice_bundle"), content_digest=content_digest(ready.bundle))
+    digests = {
+        "content_digest": content_digest(ready.bundle),
+        "facts_digest": facts_digest(read_manifest(ready.bundle)),
+    }
+    edit_json(ready.store.record(NAME, "voice_bundle"), **digests)
 
 
 def replace_file(path: Path, source: Path) -> None:

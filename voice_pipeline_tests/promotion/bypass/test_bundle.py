@@ -18,7 +18,7 @@ from voice_pipeline_tests.promotion.bypass.attacks import (
     flip,
     forge_bundle_record,
 )
-from voice_pipeline_tests.ready_voice import ReadyVoice, edit_json
+from voice_pipeline_tests.ready_voice import NAME, ReadyVoice, edit_json
 
 pytestmark = pytest.mark.evaluation
 attacks = Attacks()
@@ -116,6 +116,53 @@ def bundle_that_is_a_link_to_another(ready: ReadyVoice) -> None:
     flip(other / "sample.wav")
     ready.seal()
     ready.evaluate()
+
+
+def edit_manifest(ready: ReadyVoice, *, provenance: dict[str, str] | None = None, **changes: str) -> None:
+    """Change what the manifest says, and no file that it lists."""
+    path = ready.bundle / "manifest.json"
+    edit_json(path, provenance={**read_json(path)["provenance"], **(provenance or {})}, **changes)
+
+
+@attacks.attack("verification_failed", "the bundle's manifest is not the one that voice_bundle wrote")
+def commit_of_another_work_tree(ready: ReadyVoice) -> None:
+    edit_manifest(ready, provenance={"commit": "1" * 40})
+
+
+@attacks.attack("verification_failed", "the bundle's manifest is not the one that voice_bundle wrote")
+def version_of_other_code(ready: ReadyVoice) -> None:
+    edit_manifest(ready, provenance={"code_version": "99.0"})
+
+
+@attacks.attack("verification_failed", "the bundle's manifest is not the one that voice_bundle wrote")
+def name_of_somebody_famous(ready: ReadyVoice) -> None:
+    edit_manifest(ready, display_name="Somebody Famous (official)")
+
+
+@attacks.attack("verification_failed", "the bundle's display name is not the voice's")
+def name_of_somebody_famous_recorded_too(ready: ReadyVoice) -> None:
+    edit_manifest(ready, display_name="Somebody Famous (official)")
+    forge_bundle_record(ready)
+
+
+@attacks.attack("verification_failed", "another digest of the recipe than the training's")
+def recipe_digest_of_another_recipe(ready: ReadyVoice) -> None:
+    edit_manifest(ready, provenance={"recipe_sha256": "f" * 64})
+    forge_bundle_record(ready)
+
+
+@attacks.attack("verification_failed", "another text frontend than is installed")
+def frontend_of_another_language(ready: ReadyVoice) -> None:
+    edit_manifest(ready, provenance={"frontend_identity": "e" * 64})
+    forge_bundle_record(ready)
+
+
+@attacks.attack("verification_failed", "there is no record of voice_bundle")
+def record_of_an_older_version(ready: ReadyVoice) -> None:
+    path = ready.store.record(NAME, "voice_bundle")
+    value = read_json(path)
+    del value["facts_digest"]
+    path.write_text(json.dumps(value))
 
 
 @attacks.each
