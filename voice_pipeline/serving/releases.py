@@ -22,14 +22,24 @@ from typing import TYPE_CHECKING, Any
 
 from voice_pipeline import clock, consent
 from voice_pipeline.atomic import read_json
-from voice_pipeline.bundle.format import CONSENT_NAME, MANIFEST_NAME, BundleManifest, content_digest, read_manifest
+from voice_pipeline.bundle.format import (
+    ATTESTATION_NAME,
+    CONSENT_NAME,
+    MANIFEST_NAME,
+    MAX_MANIFEST_BYTES,
+    BundleManifest,
+    content_digest,
+    read_manifest,
+)
 from voice_pipeline.bundle.settings import SYNTHESIZER_NAME, SynthesizerSettings
+from voice_pipeline.bundle.validation import check_file
 from voice_pipeline.failures import ConfigError, VoiceFailure
 from voice_pipeline.promotion import registry, signing
 from voice_pipeline.promotion import releases as promoted
 from voice_pipeline.promotion.entries import Entry
 from voice_pipeline.promotion.releases import BUNDLE
 from voice_pipeline.serving.errors import ServingError, from_failure, unavailable
+from voice_pipeline.serving.private import copy_in, private_folder
 from voice_pipeline.store import Store, profile_id, sha256_file
 
 if TYPE_CHECKING:
@@ -38,6 +48,7 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 20_000  # files and folders of one release; a real one has some thirty
 _SHOWN = 3  # problems in one answer
 _ATTEMPTS = 3
+_OF_THE_DISK = ("disk_full", "permission_denied")
 # The kernel's clock for file times ticks every 1 to 10 ms: what was written later than this before a look may be
 # written again without the look's noticing.
 _TICK_SECONDS = 0.05
@@ -117,6 +128,10 @@ class Releases:
             detail = f"its release cannot be read: {type(error).__name__}"
             raise unavailable(voice, "verification_failed", detail) from error
 
+    def verify_again(self, voice: str) -> None:
+        """Let the next ``require`` read every byte, whatever the files' states say."""
+        self._judged.pop(voice, None)
+
     def _require(self, voice: str) -> Release:
         mark = consent.read_revocation(self.store, voice)
         entry = registry.current(self.store, voice)
@@ -152,36 +167,56 @@ class Releases:
     def _verify(self, voice: str, entry: Entry, folder: Path, signature: Signature) -> Release | ServingError:
         """Read every byte of a release."""
         try:
-            bundle = folder / BUNDLE
             blockers = promoted.problems(self.store, voice, entry.release or 0, entry.facts())
             if blockers:
                 return unavailable(voice, blockers[0].reason, _listed([blocker.detail for blocker in blockers]))
-            if self._trusted is not None:
-                problems = signing.attestation_problems(bundle, self._trusted, validated=True)
-                if problems:
-                    return unavailable(voice, problems[0].code, _listed([str(problem) for problem in problems]))
-            manifest = read_manifest(bundle)
-            if manifest.entry(CONSENT_NAME) is None:
-                detail = f"its bundle carries no {CONSENT_NAME}; build and promote the voice again"
-                return unavailable(voice, "consent_missing", detail)
-            record = read_json(bundle / CONSENT_NAME)
-            if not isinstance(record, dict):
-                return unavailable(voice, "consent_missing", f"{CONSENT_NAME} is no consent record")
-            return Release(
-                voice=voice,
-                number=entry.release or 0,
-                folder=folder,
-                signature=signature,
-                manifest=manifest,
-                manifest_sha256=sha256_file(bundle / MANIFEST_NAME),
-                content_digest=content_digest(manifest),
-                consent=record,
-                settings=SynthesizerSettings.read(bundle / SYNTHESIZER_NAME),
-            )
+            with private_folder() as copy:
+                return self._copied(voice, entry, folder, signature, copy)
         except VoiceFailure as failure:
+            if failure.reason in _OF_THE_DISK:
+                raise  # says nothing about the release: asked again with the next request
             return from_failure(voice, failure)
         except (OSError, ValueError, RecursionError) as error:
             return unavailable(voice, "bundle_invalid", f"its release cannot be read: {type(error).__name__}")
+
+    def _copied(
+        self, voice: str, entry: Entry, folder: Path, signature: Signature, copy: Path
+    ) -> Release | ServingError:
+        """Judge by copies, which nobody changes between two looks, what the server goes on from."""
+        bundle = folder / BUNDLE
+        copy_in(bundle, copy, MANIFEST_NAME, MAX_MANIFEST_BYTES)
+        manifest = read_manifest(copy)
+        manifest_sha256 = sha256_file(copy / MANIFEST_NAME)
+        if manifest_sha256 != entry.facts().bundle_manifest_sha256:
+            return unavailable(voice, "verification_failed", "its bundle's manifest is not the one that was promoted")
+        for name in (CONSENT_NAME, ATTESTATION_NAME, SYNTHESIZER_NAME):
+            listed = manifest.entry(name)
+            if listed is not None:
+                copy_in(bundle, copy, name, listed.bytes)
+                problem = check_file(copy, listed)
+                if problem is not None:
+                    return unavailable(voice, "bundle_invalid", str(problem))
+        if self._trusted is not None:
+            problems = signing.attestation_problems(copy, self._trusted, validated=True)
+            if problems:
+                return unavailable(voice, problems[0].code, _listed([str(problem) for problem in problems]))
+        if manifest.entry(CONSENT_NAME) is None:
+            detail = f"its bundle carries no {CONSENT_NAME}; build and promote the voice again"
+            return unavailable(voice, "consent_missing", detail)
+        record = read_json(copy / CONSENT_NAME)
+        if not isinstance(record, dict):
+            return unavailable(voice, "consent_missing", f"{CONSENT_NAME} is no consent record")
+        return Release(
+            voice=voice,
+            number=entry.release or 0,
+            folder=folder,
+            signature=signature,
+            manifest=manifest,
+            manifest_sha256=manifest_sha256,
+            content_digest=content_digest(manifest),
+            consent=record,
+            settings=SynthesizerSettings.read(copy / SYNTHESIZER_NAME),
+        )
 
     def _has_release(self, voice: str) -> bool:
         try:

@@ -22,8 +22,9 @@ from typing import Any
 
 from voice_pipeline.bundle.synthesizer import Synthesizer, concatenate, wav_bytes
 from voice_pipeline.failures import ConfigError, VoiceFailure
-from voice_pipeline.serving.errors import ServingError, unavailable
+from voice_pipeline.serving.errors import ServingError, from_failure, unavailable
 from voice_pipeline.serving.limits import AudioCache, AudioKey
+from voice_pipeline.serving.private import private_copy, speaks
 from voice_pipeline.serving.releases import Release, ReleaseKey, Releases
 from voice_pipeline.serving.requests import SpeakRequest
 from voice_pipeline.serving.workers import Workers
@@ -140,6 +141,8 @@ class Speaker:
             if audio is not None and (await self._require(voice)).key == release.key:
                 self._cache.put(key, audio)
                 return Spoken(audio, release, cached=False)
+            if audio is None:
+                self.releases.verify_again(voice)
         raise unavailable(voice, "changing", "its release changes again and again while it speaks; try again")
 
     async def _require(self, voice: str) -> Release:
@@ -207,8 +210,13 @@ class _Loaded:
             if found is not None:
                 return found
             try:
-                found = Synthesizer.load(release.bundle)
+                with private_copy(release.bundle, release.manifest, speaks(release.settings)) as folder:
+                    found = Synthesizer.load(folder)
+            except (OSError, ValueError):
+                return None  # not what was verified, though no file's state need tell
             except VoiceFailure as failure:
+                if failure.reason in ("disk_full", "permission_denied"):
+                    raise from_failure(release.voice, failure) from None
                 if release.changed():
                     return None
                 detail = "this server's synthesizer cannot load the bundle"  # the cause may name a path
