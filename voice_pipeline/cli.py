@@ -118,7 +118,7 @@ def speak(
     store: StoreOption = None,
     pace: Annotated[float, typer.Option(help="1.0 is the voice's own pace; 1.2 is faster.", min=0.5, max=2.0)] = 1.0,
 ) -> int:
-    """Speak a text with a voice's bundle: the promoted one, else the newest. For listening; ``serve`` checks the bytes."""
+    """Speak a text with a voice's bundle: the promoted one, else the newest. For listening: no signature is asked."""
     from voice_pipeline.bundle.speaking import bundle_of, speak_to_file
 
     words = sys.stdin.read() if text == "-" else text
