@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -150,9 +149,10 @@ child.wait()
 def test_the_export_ends_with_its_parent(tmp_path: Path) -> None:
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps(spec_value(tmp_path)))
-    os.mkfifo(tmp_path / "pipe")  # a model that never comes: the export waits for it as long as it lives
+    with (tmp_path / "endless.nemo").open("wb") as stream:
+        stream.truncate(1 << 42)  # a model of holes: the export reads it as long as it lives
     models = json.loads(spec.read_text())
-    models["fastpitch"]["path"] = str(tmp_path / "pipe")
+    models["fastpitch"]["path"] = str(tmp_path / "endless.nemo")
     spec.write_text(json.dumps(models))
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(spec)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
