@@ -251,3 +251,11 @@ def test_rfc3339_times(text: str) -> None:
 )
 def test_other_times(text: str) -> None:
     assert not is_rfc3339(text)
+
+
+def test_a_bundle_of_holes_is_refused_by_its_manifest() -> None:
+    """A sparse file of 4 TiB costs its sender nothing, and whoever hashes it days."""
+    files = [{"path": "vocoder.onnx", "sha256": "0" * 64, "bytes": 4 << 40}]
+    value = {"bundle_version": "voice_bundle/1", "voice_profile_id": "a", "display_name": "A", "files": files}
+    with pytest.raises(ManifestError, match="bytes together"):
+        parse_manifest(json.dumps({**value, "created_at": "2026-02-23T00:00:00Z"}).encode())
